@@ -1,0 +1,126 @@
+"""The settings an operator may give by environment: one table, read once, checked before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: its name, kind, default as text, and what it does."""
+
+    name: str
+    kind: str  # text | flag | integer | list | url | path
+    default: str
+    meaning: str
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("COUNTERSIGN_ENV", "text", "local", "`local` (one machine, the default) or `production`, which refuses insecure defaults"),
+    Variable("COUNTERSIGN_HOME", "path", "var", "folder of the embedded database, artifacts, broker files and logs"),
+    Variable("SECRET_KEY", "text", "", "key for sessions and signatures; required in production, made and kept in COUNTERSIGN_HOME locally"),
+    Variable("ALLOWED_HOSTS", "list", "", "host names this server answers to, comma separated; required in production"),
+    Variable("PUBLIC_URL", "url", "", "address people use, such as `https://models.example.org`; used in messages that say where to ask"),
+    Variable("DATABASE_URL", "url", "", "`postgresql://user:password@host:5432/name`; empty means SQLite in COUNTERSIGN_HOME"),
+    Variable("DATABASE_POOL_SIZE", "integer", "8", "PostgreSQL connections kept open by each worker process"),
+    Variable("CELERY_BROKER_URL", "url", "", "`redis://host:6379/0`; empty means a broker of files in COUNTERSIGN_HOME"),
+    Variable("ARTIFACT_ROOT", "url", "", "folder or `s3://bucket/prefix` for artifact contents; empty means COUNTERSIGN_HOME/artifacts"),
+    Variable("S3_ENDPOINT_URL", "url", "", "endpoint of an S3-compatible store; empty means AWS"),
+    Variable("SANDBOX", "text", "auto", "`bubblewrap`, `process` (resource limits only) or `auto`: bubblewrap where it works"),
+    Variable("SANDBOX_ALLOW_PROCESS", "flag", "false", "let production run checks without bubblewrap; only where workers are isolated by other means"),
+    Variable("SANDBOX_MEMORY_MB", "integer", "4096", "memory one check may use, in MiB"),
+    Variable("SANDBOX_WALL_SECONDS", "integer", "600", "wall-clock seconds one check may take"),
+    Variable("TOKEN_DAYS", "integer", "90", "days until a new API token expires"),
+    Variable("LOG_LEVEL", "text", "INFO", "level of the log on standard error: DEBUG, INFO, WARNING or ERROR"),
+)
+
+_BY_NAME = {variable.name: variable for variable in VARIABLES}
+
+
+class Environment:
+    """Read the table's variables from a mapping, with every mistake reported at once.
+
+    Raises ImproperlyConfigured naming each wrong variable and what was expected of it.
+    """
+
+    def __init__(self, source: Mapping[str, str] | None = None) -> None:
+        source = os.environ if source is None else source
+        self._values: dict[str, Any] = {}
+        mistakes = []
+        for variable in VARIABLES:
+            raw = source.get(variable.name, "") or variable.default
+            try:
+                self._values[variable.name] = _parse(variable, raw)
+            except ValueError as error:
+                mistakes.append(f"{variable.name}: {error}")
+        mistakes += self._production_mistakes()
+        if mistakes:
+            raise ImproperlyConfigured("The environment is not complete:\n  " + "\n  ".join(mistakes))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    @property
+    def production(self) -> bool:
+        return bool(self._values.get("COUNTERSIGN_ENV") == "production")
+
+    @property
+    def home(self) -> Path:
+        path = Path(self._values["COUNTERSIGN_HOME"])
+        return path if path.is_absolute() else BASE_DIR / path
+
+    def _production_mistakes(self) -> list[str]:
+        env = self._values.get("COUNTERSIGN_ENV")
+        if env not in ("local", "production"):
+            return [f"COUNTERSIGN_ENV: expected local or production, got {env!r}"]
+        if env != "production":
+            return []
+        mistakes = []
+        if len(self._values.get("SECRET_KEY") or "") < 32:
+            mistakes.append(
+                "SECRET_KEY: production needs one of at least 32 characters; "
+                "make one with `python -c 'import secrets; print(secrets.token_urlsafe(48))'`"
+            )
+        if not self._values.get("ALLOWED_HOSTS"):
+            mistakes.append("ALLOWED_HOSTS: production needs the host names it answers to, comma separated")
+        return mistakes
+
+
+def _parse(variable: Variable, raw: str) -> Any:
+    if variable.kind == "flag":
+        if raw.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+            raise ValueError(f"expected true or false, got {raw!r}")
+        return raw.lower() in environ.Env.BOOLEAN_TRUE_STRINGS
+    if variable.kind == "integer":
+        if not raw.isdigit() or int(raw) < 1:
+            raise ValueError(f"expected a whole number of at least 1, got {raw!r}")
+        return int(raw)
+    if variable.kind == "list":
+        return [item.strip() for item in raw.split(",") if item.strip()]
+    if variable.name == "DATABASE_URL" and raw:
+        return _database(raw)
+    if variable.name == "CELERY_BROKER_URL" and raw and urlsplit(raw).scheme not in ("redis", "rediss", "filesystem"):
+        raise ValueError(f"expected redis:// or rediss://, got {raw!r}")
+    if variable.name == "PUBLIC_URL" and raw and urlsplit(raw).scheme not in ("http", "https"):
+        raise ValueError(f"expected an http or https address, got {raw!r}")
+    if variable.name == "SANDBOX" and raw not in ("auto", "bubblewrap", "process"):
+        raise ValueError(f"expected auto, bubblewrap or process, got {raw!r}")
+    if variable.name == "LOG_LEVEL" and raw not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError(f"expected DEBUG, INFO, WARNING or ERROR, got {raw!r}")
+    return raw
+
+
+def _database(raw: str) -> dict[str, Any]:
+    if urlsplit(raw).scheme not in ("postgresql", "postgres"):
+        raise ValueError("expected postgresql://user:password@host:5432/name; leave it empty for SQLite")
+    return dict(environ.Env.db_url_config(raw))

@@ -1,0 +1,229 @@
+"""May this actor do this kind of thing to this object, and why: the only place that answers.
+
+Rights come from two sources and are denied otherwise: what a role allows everywhere (``ROLE_GRANTS``), and what a person or
+one of their groups was granted on one object (django-guardian's direct foreign-key tables). Being a superuser gives nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar
+
+from django.contrib.auth.models import Permission as AuthPermission
+from django.db.models import Model, Q, QuerySet
+from guardian.utils import get_group_obj_perms_model, get_user_obj_perms_model
+
+from core.errors import Denied, NotFound
+
+
+class Role(StrEnum):
+    """The groups whose names carry rights everywhere."""
+
+    DATA_SCIENTIST = "data-scientist"
+    REVIEWER = "reviewer"
+    AUDITOR = "auditor"
+    PLATFORM_ADMIN = "platform-admin"
+
+
+class Permission(StrEnum):
+    """What can be asked about, as ``resource:action``."""
+
+    EXPERIMENT_CREATE = "experiment:create"
+    EXPERIMENT_READ = "experiment:read"
+    EXPERIMENT_WRITE = "experiment:write"
+    EXPERIMENT_MANAGE = "experiment:manage"
+    MODEL_CREATE = "model:create"
+    MODEL_READ = "model:read"
+    MODEL_WRITE = "model:write"
+    MODEL_MANAGE = "model:manage"
+    DATASET_READ = "dataset:read"
+    DATASET_REGISTER = "dataset:register"
+    PROMOTION_REQUEST = "promotion:request"
+    PROMOTION_REVIEW = "promotion:review"
+    POLICY_READ = "policy:read"
+    POLICY_PUBLISH = "policy:publish"
+    AUDIT_READ = "audit:read"
+    ACCOUNT_MANAGE = "account:manage"
+
+
+M = TypeVar("M", bound=Model)
+
+SYSTEM_ROLE = "system"
+
+_READ_ALL = {
+    Permission.EXPERIMENT_READ,
+    Permission.MODEL_READ,
+    Permission.DATASET_READ,
+    Permission.POLICY_READ,
+}
+
+ROLE_GRANTS: dict[str, frozenset[Permission]] = {
+    Role.DATA_SCIENTIST: frozenset(
+        {Permission.EXPERIMENT_CREATE, Permission.MODEL_CREATE, Permission.POLICY_READ, Permission.DATASET_READ}
+    ),
+    Role.REVIEWER: frozenset(_READ_ALL | {Permission.PROMOTION_REVIEW}),
+    Role.AUDITOR: frozenset(_READ_ALL | {Permission.AUDIT_READ}),
+    Role.PLATFORM_ADMIN: frozenset(
+        _READ_ALL
+        | {Permission.POLICY_PUBLISH, Permission.DATASET_REGISTER, Permission.ACCOUNT_MANAGE, Permission.AUDIT_READ}
+    ),
+    # The worker's own account: it measures and carries out what people decided; it never reviews.
+    SYSTEM_ROLE: frozenset(_READ_ALL | {Permission.MODEL_WRITE}),
+}
+
+# The rights on one object, weakest first; a stronger one includes the weaker.
+_LEVELS = ("read", "write", "manage")
+
+# Asked about an object, these need that right on it.
+_NEEDS_ON_OBJECT: dict[Permission, str] = {
+    Permission.EXPERIMENT_READ: "experiment_read",
+    Permission.EXPERIMENT_WRITE: "experiment_write",
+    Permission.EXPERIMENT_MANAGE: "experiment_manage",
+    Permission.MODEL_READ: "model_read",
+    Permission.MODEL_WRITE: "model_write",
+    Permission.MODEL_MANAGE: "model_manage",
+    Permission.PROMOTION_REQUEST: "model_write",
+}
+_READ_OF = {"experiment": Permission.EXPERIMENT_READ, "model": Permission.MODEL_READ}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: an immutable snapshot, as it goes into the audit record."""
+
+    user_id: int | None
+    username: str
+    display_name: str = ""
+    roles: frozenset[str] = frozenset()
+    group_ids: tuple[int, ...] = ()
+    credential: str = ""  # how they proved it: "token:<prefix>", "password", "session", "command-line", "system"
+    responsible: str = ""  # the person who answers for a service account
+    request_id: str = ""
+
+    def grants(self, permission: Permission) -> bool:
+        """Return whether one of the actor's roles allows this everywhere."""
+        return any(permission in ROLE_GRANTS.get(role, ()) for role in self.roles)
+
+
+SYSTEM = Actor(user_id=None, username="countersign", display_name="Countersign", roles=frozenset({SYSTEM_ROLE}), credential="system")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An answer with its reason, fit to show to a person."""
+
+    allowed: bool
+    reason: str
+
+
+def explain(actor: Actor, permission: Permission, target: Model | None = None) -> Explanation:
+    """Say whether the actor may do this, to this object if one is given, and why."""
+    for role in sorted(actor.roles):
+        if permission in ROLE_GRANTS.get(role, ()):
+            return Explanation(True, f"role {role} allows {permission}")
+    needed = _NEEDS_ON_OBJECT.get(permission)
+    if target is not None and needed is not None and _granted(actor, needed, target):
+        return Explanation(True, f"{needed.replace('_', ' ')} was granted on this {_noun(target)}")
+    return Explanation(False, f"{actor.username} has neither a role that allows {permission} nor a grant on this object")
+
+
+def require(actor: Actor, permission: Permission, target: Model | None = None) -> None:
+    """Return if the actor may do this.
+
+    Raises NotFound if they may not even see the object, so that absent and hidden look alike; else Denied, with the reason.
+    """
+    if actor.grants(permission):
+        return
+    needed = _NEEDS_ON_OBJECT.get(permission)
+    if target is not None and needed is not None:
+        if _granted(actor, needed, target):
+            return
+        read = _READ_OF[needed.partition("_")[0]]
+        if permission == read or not explain(actor, read, target).allowed:
+            raise NotFound(f"There is no such {_noun(target)}, or you may not see it.")
+    raise Denied(
+        f"{actor.username or 'You'} may not do this: it needs {permission}"
+        + (f" on this {_noun(target)}; ask its owner or a platform admin." if target is not None else "; ask a platform admin.")
+    )
+
+
+def visible(actor: Actor, rows: QuerySet[M], permission: Permission, path: str = "") -> QuerySet[M]:
+    """Limit a queryset to what the actor may see, within the same query.
+
+    path: the relation from the rows to the object that rights are granted on, such as ``model``; empty if they are it.
+    """
+    if actor.grants(permission):
+        return rows
+    target: Any = rows.model
+    for step in filter(None, path.split("__")):
+        target = target._meta.get_field(step).related_model
+    return rows.filter(_granted_to(actor, _NEEDS_ON_OBJECT[permission], target, path or "pk"))
+
+
+def granted_sql(actor: Actor, permission: Permission, target: type[Model], column: str) -> tuple[str, list[Any]]:
+    """Return a condition on ``column`` (an id of ``target``) and its parameters, for the statements written by hand.
+
+    An actor whose role allows it everywhere gets ``("TRUE", [])``.
+    """
+    if actor.grants(permission):
+        return "TRUE", []
+    ids = _permission_ids(target._meta.app_label, _at_least(_NEEDS_ON_OBJECT[permission]))
+    users, groups = get_user_obj_perms_model(target), get_group_obj_perms_model(target)
+    id_list = ",".join(str(i) for i in ids) or "NULL"
+    group_list = ",".join(str(i) for i in actor.group_ids) or "NULL"
+    condition = (
+        f"(EXISTS (SELECT 1 FROM {users._meta.db_table} p WHERE p.content_object_id = {column} AND p.user_id = %s"
+        f" AND p.permission_id IN ({id_list}))"
+        f" OR EXISTS (SELECT 1 FROM {groups._meta.db_table} g WHERE g.content_object_id = {column}"
+        f" AND g.group_id IN ({group_list}) AND g.permission_id IN ({id_list})))"
+    )
+    return condition, [actor.user_id]
+
+
+def grant(target: Model, codename: str, *, users: Iterable[int] = (), groups: Iterable[int] = ()) -> None:
+    """Write a right on one object for people and groups; writing it again changes nothing."""
+    permission_id = _permission_ids(target._meta.app_label, (codename,))[0]
+    for model, column, ids in (
+        (get_user_obj_perms_model(target), "user_id", users),
+        (get_group_obj_perms_model(target), "group_id", groups),
+    ):
+        model.objects.bulk_create(
+            [model(permission_id=permission_id, content_object_id=target.pk, **{column: i}) for i in ids], ignore_conflicts=True
+        )
+
+
+def _granted(actor: Actor, needed: str, target: Model) -> bool:
+    kind: Any = type(target)
+    return bool(kind.objects.filter(_granted_to(actor, needed, kind, "pk"), pk=target.pk).exists())
+
+
+def _granted_to(actor: Actor, needed: str, target: type[Model], path: str) -> Q:
+    ids = _permission_ids(target._meta.app_label, _at_least(needed))
+    users = get_user_obj_perms_model(target).objects.filter(user_id=actor.user_id, permission_id__in=ids)
+    groups = get_group_obj_perms_model(target).objects.filter(group_id__in=actor.group_ids, permission_id__in=ids)
+    return Q(**{f"{path}__in": users.values("content_object_id")}) | Q(**{f"{path}__in": groups.values("content_object_id")})
+
+
+def _at_least(needed: str) -> tuple[str, ...]:
+    resource, _, level = needed.rpartition("_")
+    return tuple(f"{resource}_{name}" for name in _LEVELS[_LEVELS.index(level) :])
+
+
+@cache
+def _permission_ids(app_label: str, codenames: tuple[str, ...]) -> tuple[int, ...]:
+    found = dict(
+        AuthPermission.objects.filter(content_type__app_label=app_label, codename__in=codenames).values_list("codename", "id")
+    )
+    return tuple(found[name] for name in codenames)
+
+
+def _noun(target: Model) -> str:
+    return str(target._meta.verbose_name)
+
+
+def forget_permission_ids(**_: object) -> None:
+    """Forget the ids read so far; after a migration or a test's flush they may be others."""
+    _permission_ids.cache_clear()

@@ -1,0 +1,187 @@
+"""Work outside a request: the row is the truth, the broker's message only says that there is one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from celery import current_app
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from core.errors import DomainError
+from core.models import Job, JobState
+
+LEASE = timedelta(seconds=30)
+RENEW_SECONDS = 8.0
+RUN_TASK = "workflows.run_job"
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[..., None]
+_handlers: dict[str, Handler] = {}
+
+
+class Cancelled(Exception):
+    """The job's row was taken from this worker: cancelled, or given to another after a lost lease."""
+
+
+class Retry(Exception):
+    """What failed may succeed later: put the job back, with back-off, while attempts are left."""
+
+
+def handler(name: str) -> Callable[[Handler], Handler]:
+    """Register the function that does jobs of this name. It takes the job's arguments as keywords and may run twice."""
+
+    def register(function: Handler) -> Handler:
+        if name in _handlers:
+            raise ValueError(f"two handlers for the job {name}")
+        _handlers[name] = function
+        return function
+
+    return register
+
+
+def handler_names() -> frozenset[str]:
+    """Return the names that can be enqueued."""
+    return frozenset(_handlers)
+
+
+def enqueue(name: str, *, key: str | None = None, max_attempts: int = 3, delay: timedelta = timedelta(), **arguments: Any) -> Job | None:
+    """Insert a job in the caller's transaction and nudge a worker once that has committed.
+
+    key: at most one open job has it; if one is open already, nothing is inserted and None is returned.
+    """
+    job = Job(name=name, arguments=arguments, key=key, max_attempts=max_attempts, run_after=timezone.now() + delay)
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+    except IntegrityError:
+        return None
+    transaction.on_commit(lambda: nudge(job.pk))
+    return job
+
+
+def nudge(job_id: int) -> None:
+    """Tell the workers. A broker that is away costs a sweep, never the job, so its failure is not the caller's."""
+    try:
+        current_app.send_task(RUN_TASK, kwargs={"job_id": job_id}, retry=False)
+    except Exception:  # noqa: BLE001 - any transport error; the sweeper finds the row
+        log.warning("no broker for job %s; the sweeper will take it up", job_id, exc_info=True)
+
+
+def run(job_id: int) -> None:
+    """Claim a job and do it, if it is still to be done. Safe to call twice: only one caller gets the claim."""
+    worker = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+    now = timezone.now()
+    claimed = Job.objects.filter(pk=job_id, state=JobState.QUEUED, run_after__lte=now).update(
+        state=JobState.RUNNING, worker=worker, lease_until=now + LEASE, attempts=F("attempts") + 1
+    )
+    if not claimed:
+        return
+    job = Job.objects.get(pk=job_id)
+    with _renewing(job, worker) as lease:
+        try:
+            _handlers[job.name](**job.arguments, lease=lease)
+        except Cancelled:
+            return
+        except Retry as error:
+            _put_back(job, worker, str(error))
+            return
+        except DomainError as error:  # a refusal is an answer, not a fault: trying again gives the same
+            _finish(job, worker, JobState.FAILED, f"{error.code}: {error.message}")
+            return
+        except Exception as error:
+            _put_back(job, worker, f"{type(error).__name__}: {error}")
+            raise
+    _finish(job, worker, JobState.DONE)
+
+
+class Lease:
+    """A worker's hold on a job; handlers of long work ask it whether to go on."""
+
+    def __init__(self) -> None:
+        self._lost = threading.Event()
+
+    def held(self) -> bool:
+        """Return False once the row was cancelled or given to another worker."""
+        return not self._lost.is_set()
+
+    def lose(self) -> None:
+        self._lost.set()
+
+
+class _renewing:
+    """Renew the lease from a thread while the handler works."""
+
+    def __init__(self, job: Job, worker: str) -> None:
+        self._job, self._worker, self._stop, self._lease = job, worker, threading.Event(), Lease()
+        self._thread = threading.Thread(target=self._renew, daemon=True)
+
+    def __enter__(self) -> Lease:
+        self._thread.start()
+        return self._lease
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=RENEW_SECONDS)
+
+    def _renew(self) -> None:
+        try:
+            while not self._stop.wait(RENEW_SECONDS):
+                held = _mine(self._job, self._worker).update(lease_until=timezone.now() + LEASE)
+                if not held:
+                    self._lease.lose()
+                    return
+        finally:
+            connection.close()
+
+
+def sweep() -> int:
+    """Put back what a lost worker left, nudge what waits too long; return how many jobs were nudged."""
+    now = timezone.now()
+    lost = Job.objects.filter(state=JobState.RUNNING, lease_until__lt=now)
+    lost.filter(attempts__gte=F("max_attempts")).update(
+        state=JobState.FAILED, finished_at=now, error="the worker was lost, and no attempt is left"
+    )
+    lost.update(state=JobState.QUEUED, lease_until=None, worker="", run_after=now)
+    waiting = list(
+        Job.objects.filter(state=JobState.QUEUED, run_after__lte=now).order_by("run_after").values_list("pk", flat=True)[:200]
+    )
+    for job_id in waiting:
+        nudge(job_id)
+    return len(waiting)
+
+
+def cancel(*, key: str) -> bool:
+    """Cancel the open job with this key; a running handler learns of it from its lease. Return whether there was one."""
+    return bool(
+        Job.objects.filter(key=key, state__in=[JobState.QUEUED, JobState.RUNNING]).update(
+            state=JobState.CANCELLED, finished_at=timezone.now()
+        )
+    )
+
+
+def _mine(job: Job, worker: str) -> Any:
+    return Job.objects.filter(pk=job.pk, state=JobState.RUNNING, worker=worker)
+
+
+def _finish(job: Job, worker: str, state: JobState, error: str = "") -> None:
+    _mine(job, worker).update(state=state, finished_at=timezone.now(), lease_until=None, error=error[:10_000])
+
+
+def _put_back(job: Job, worker: str, error: str) -> None:
+    if job.attempts >= job.max_attempts:
+        _finish(job, worker, JobState.FAILED, error)
+        return
+    back_off = timedelta(seconds=2 ** min(job.attempts, 8))
+    _mine(job, worker).update(
+        state=JobState.QUEUED, run_after=timezone.now() + back_off, lease_until=None, worker="", error=error[:10_000]
+    )
+

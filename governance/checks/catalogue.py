@@ -1,0 +1,81 @@
+"""Which checks there are: the modules of this package, and what other distributions bring along."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+import governance.checks
+from governance.checks import parameters
+from governance.checks.base import Check
+
+ENTRY_POINT_GROUP = "countersign.checks"
+
+
+class DuplicateCheck(ValueError):
+    """Two checks share a name, so a policy could not say which it means."""
+
+
+@cache
+def available() -> Mapping[str, type[Check]]:
+    """Return every check by its name, in the order of the names. Raises DuplicateCheck for a name used twice.
+
+    Imports the modules of `governance.checks` and the entry points of the group `countersign.checks`; an entry point
+    that cannot be imported raises, since a policy may rest on the check it should have brought.
+    """
+    return collect([*_built_in(), *(entry.load() for entry in entry_points(group=ENTRY_POINT_GROUP))])
+
+
+def collect(checks: Iterable[type[Check]]) -> dict[str, type[Check]]:
+    """Return the checks by name, sorted. Raises DuplicateCheck."""
+    found: dict[str, type[Check]] = {}
+    for check in checks:
+        if found.get(check.name, check) is not check:
+            raise DuplicateCheck(
+                f"The check name {check.name!r} is used by {_origin(found[check.name])} and by {_origin(check)}."
+            )
+        found[check.name] = check
+    return dict(sorted(found.items()))
+
+
+def build(name: str, given: Mapping[str, Any]) -> Check:
+    """Return the check `name` with its parameters.
+
+    Raises ValueError that names the check, the parameter and what was expected.
+    """
+    check = available().get(name)
+    if check is None:
+        raise ValueError(f"Unknown check {name!r}; available are {', '.join(available())}.")
+    try:
+        built: Check = parameters.convert(check, given)
+    except parameters.Mismatch as cause:
+        raise ValueError(f"Check {name!r}: {cause}.") from cause
+    return built
+
+
+def parameters_schema(check: type[Check]) -> dict[str, Any]:
+    """Return the JSON Schema of a check's parameters."""
+    return {"title": check.name, "description": (check.__doc__ or "").strip(), **parameters.schema(check)}
+
+
+def _built_in() -> Iterator[type[Check]]:
+    for module in pkgutil.iter_modules(governance.checks.__path__):
+        if not module.ispkg:
+            yield from _checks_in(importlib.import_module(f"governance.checks.{module.name}"))
+
+
+def _checks_in(module: ModuleType) -> Iterator[type[Check]]:
+    for member in vars(module).values():
+        if isinstance(member, type) and member.__module__ == module.__name__ and is_dataclass(member):
+            if isinstance(getattr(member, "name", None), str) and hasattr(member, "run"):
+                yield member
+
+
+def _origin(check: type[Check]) -> str:
+    return f"{check.__module__}.{check.__qualname__}"

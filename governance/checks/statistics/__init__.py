@@ -1,0 +1,1 @@
+"""The mathematics of the checks: numpy arrays in, numbers out."""

@@ -1,0 +1,288 @@
+"""What a check looks at: the model and the evaluation set, each read once and only when asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from governance.checks import loading
+from governance.checks.base import MissingColumn, MissingInput, ModelPredictFailed, UnreadableInput, UnsuitableData
+from governance.checks.loading import Label, Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+_MLMODEL_LIMIT_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Where the evaluation set lies and how to read it.
+
+    path: CSV, CSV.gz or Parquet. target: column with the truth. favourable: the label that counts as positive.
+    name: how error messages call the set.
+    """
+
+    path: Path
+    target: str
+    favourable: Label = 1
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One input or output of the model signature; outputs and tensors may have no name."""
+
+    name: str | None
+    type: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What the model says it takes and gives."""
+
+    inputs: tuple[Column, ...]
+    outputs: tuple[Column, ...]
+
+
+def _ignore(done: float, text: str) -> None:
+    """Drop progress that nobody asked for."""
+
+
+@dataclass
+class Subject:
+    """The model version under a check, with its evaluation set and a seed.
+
+    Attributes raise CheckError: MissingInput, MissingColumn, UnreadableInput, ModelLoadFailed, ModelPredictFailed.
+    """
+
+    model_dir_or_none: Path | None = None
+    dataset: DatasetSpec | None = None
+    seed: int = 0
+    progress: Callable[[float, str], None] = field(default=_ignore)
+
+    @property
+    def model_dir(self) -> Path:
+        """The folder that holds `MLmodel`."""
+        if self.model_dir_or_none is None:
+            raise MissingInput("a model", "Start it for a model version that has artifacts.")
+        return self.model_dir_or_none
+
+    @cached_property
+    def mlmodel(self) -> Mapping[str, Any]:
+        """The parsed `MLmodel` file."""
+        path = self.model_dir / "MLmodel"
+        try:
+            if path.stat().st_size > _MLMODEL_LIMIT_BYTES:
+                raise UnreadableInput("The MLmodel file", f"it is larger than {_MLMODEL_LIMIT_BYTES} bytes")
+            parsed = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as cause:
+            raise UnreadableInput("The MLmodel file", str(cause)) from cause
+        if not isinstance(parsed, dict):
+            raise UnreadableInput("The MLmodel file", "it is not a mapping")
+        return parsed
+
+    @cached_property
+    def signature(self) -> Signature | None:
+        """The model signature, or None if the model was saved without one."""
+        raw = self.mlmodel.get("signature")
+        if not isinstance(raw, dict) or not raw.get("inputs"):
+            return None
+        return Signature(_columns(raw.get("inputs")), _columns(raw.get("outputs")))
+
+    @cached_property
+    def model(self) -> Model:
+        """The loaded model. Runs code of the model's author."""
+        self.progress(0.05, "Loading the model")
+        return loading.load(self.model_dir)
+
+    @property
+    def dataset_name(self) -> str:
+        """How to call the evaluation set in a sentence."""
+        spec = self._dataset()
+        return spec.name or spec.path.name
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The evaluation set, at least one row."""
+        import pandas as pd  # noqa: PLC0415  (the catalogue is read without pandas)
+
+        path = self._dataset().path
+        try:
+            if path.name.endswith(".parquet"):
+                frame = pd.read_parquet(path)
+            elif path.name.endswith((".csv", ".csv.gz")):
+                frame = pd.read_csv(path)
+            else:
+                raise UnreadableInput(f"The data set {self.dataset_name}", "use CSV, CSV.gz or Parquet")
+        except (OSError, ValueError) as cause:
+            raise UnreadableInput(f"The data set {self.dataset_name}", str(cause)) from cause
+        if not len(frame):
+            raise UnsuitableData(f"The data set {self.dataset_name} has no rows.")
+        return frame
+
+    def column(self, name: str, needed_for: str) -> pd.Series:
+        """Return a column of the evaluation set. Raises MissingColumn."""
+        if name not in self.frame.columns:
+            raise MissingColumn(name, self.dataset_name, needed_for)
+        return self.frame[name]
+
+    @cached_property
+    def target(self) -> np.ndarray:
+        """The truth, shape (n,). Raises UnsuitableData if a value is missing."""
+        values = self.column(self._dataset().target, "the target")
+        if bool(values.isna().any()):
+            raise UnsuitableData(
+                f"Column {values.name!r} of {self.dataset_name} is the target and has {int(values.isna().sum())} rows "
+                "without a value. Remove those rows."
+            )
+        return values.to_numpy()
+
+    @cached_property
+    def positives(self) -> np.ndarray:
+        """Whether the truth of each row is the favourable label: bool, shape (n,). Raises UnsuitableData if none is."""
+        positives = equals_label(self.target, self.favourable)
+        if not bool(positives.any()):
+            raise UnsuitableData(
+                f"No row of {self.dataset_name} has the favourable label {self.favourable!r} in the target column "
+                f"{self._dataset().target!r}. Correct the favourable label of the data set."
+            )
+        return positives
+
+    @property
+    def favourable(self) -> Label:
+        """The label that counts as positive."""
+        return self._dataset().favourable
+
+    def with_favourable(self, label: Label | None) -> Subject:
+        """Return the subject with another favourable label; the same one for None or the label it has already."""
+        if label is None or label == self.favourable:
+            return self
+        return Subject(self.model_dir_or_none, replace(self._dataset(), favourable=label), self.seed, self.progress)
+
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        """The columns that the signature asks for, in its order; without one, all columns but the target."""
+        names = [column for column in self.signature.inputs if column.name] if self.signature else []
+        if not names:
+            return self.frame.drop(columns=[self._dataset().target], errors="ignore")
+        for column in names:
+            if column.required and column.name not in self.frame.columns:
+                raise MissingColumn(str(column.name), self.dataset_name, "the model signature")
+        return self.frame[[str(column.name) for column in names if column.name in self.frame.columns]]
+
+    @cached_property
+    def _output(self) -> np.ndarray:
+        self.progress(0.3, "Scoring the data")
+        return self.model.output(self.features)
+
+    def predict(self) -> np.ndarray:
+        """Return one label (or, for a regression, one number) per row, computed once. Shape (n,).
+
+        Of a model that gives a probability per class, the label is the class with the highest one.
+        """
+        return self._as_labels(self._output)
+
+    def labels(self, features: pd.DataFrame) -> np.ndarray:
+        """Return the same as predict() for changed features; not cached."""
+        return self._as_labels(self.model.output(features))
+
+    def _as_labels(self, output: np.ndarray) -> np.ndarray:
+        if output.ndim == 1:
+            return output
+        import numpy as np  # noqa: PLC0415
+
+        classes = self._classes_in_target()
+        if len(classes) != output.shape[1]:
+            raise ModelPredictFailed(f"it returned {output.shape[1]} columns for {len(classes)} classes")
+        return classes[np.argmax(output, axis=1)]
+
+    def scores(self) -> np.ndarray | None:
+        """Return the probability of the favourable label in [0, 1] per row, computed once, or None. Shape (n,)."""
+        return self._scores
+
+    @cached_property
+    def _scores(self) -> np.ndarray | None:
+        given = self.model.probabilities(self.features)
+        if given is not None:
+            return self._favourable_column(*given)
+        return self._scores_in(self._output)
+
+    def score(self, features: pd.DataFrame) -> np.ndarray:
+        """Return the same as scores() for changed features, of a model that has scores; not cached."""
+        given = self.model.probabilities(features)
+        if given is not None:
+            return self._favourable_column(*given)
+        output = self.model.output(features)
+        return output if output.ndim == 1 else self._favourable_column(self._classes_in_target().tolist(), output)
+
+    def _scores_in(self, output: np.ndarray) -> np.ndarray | None:
+        """Read model output as probabilities of the favourable label, or return None if it is labels."""
+        import numpy as np  # noqa: PLC0415
+
+        if output.dtype.kind != "f":
+            return None
+        if output.ndim == 2:
+            classes = self._classes_in_target().tolist()
+            return self._favourable_column(classes, output) if len(classes) == output.shape[1] else None
+        in_range = bool(np.all((output >= 0) & (output <= 1)))
+        # Labels saved as 0.0 and 1.0 are labels still: only a value between them shows a probability.
+        return output if in_range and bool(np.any((output > 0) & (output < 1))) else None
+
+    def decisions(self, threshold: float) -> np.ndarray:
+        """Return whether each row is decided favourably: score >= threshold, or else the label. Bool, shape (n,)."""
+        scores = self.scores()
+        return equals_label(self.predict(), self.favourable) if scores is None else scores >= threshold
+
+    def _favourable_column(self, classes: list[Label], table: np.ndarray) -> np.ndarray:
+        import numpy as np  # noqa: PLC0415
+
+        wanted = equals_label(np.asarray(classes), self.favourable)
+        if not bool(wanted.any()):
+            raise UnsuitableData(
+                f"The model knows the classes {classes!r}, not the favourable label {self.favourable!r} of "
+                f"{self.dataset_name}. Correct the favourable label of the data set."
+            )
+        return np.asarray(table[:, int(np.argmax(wanted))])
+
+    def _classes_in_target(self) -> np.ndarray:
+        import numpy as np  # noqa: PLC0415
+
+        return np.unique(self.target)
+
+    def _dataset(self) -> DatasetSpec:
+        if self.dataset is None:
+            raise MissingInput("an evaluation set", "Bind one to the model, with the column that holds the target.")
+        return self.dataset
+
+
+def equals_label(values: np.ndarray, label: Label) -> np.ndarray:
+    """Return where `values` is `label`. A CSV holds 1 where a policy says "1", so text is compared as a last resort."""
+    import numpy as np  # noqa: PLC0415
+
+    if values.dtype.kind in "biuf" and isinstance(label, int | float):
+        return np.asarray(values == label)
+    return np.asarray([str(value) == str(label) for value in values.tolist()])
+
+
+def _columns(raw: object) -> tuple[Column, ...]:
+    """Read inputs or outputs of a signature; MLflow stores them as JSON text inside the YAML."""
+    try:
+        items = json.loads(raw) if isinstance(raw, str) else raw
+    except ValueError as cause:
+        raise UnreadableInput("The model signature", str(cause)) from cause
+    if not isinstance(items, list):
+        return ()
+    return tuple(
+        Column(item.get("name"), str(item.get("type", "")), bool(item.get("required", True)))
+        for item in items
+        if isinstance(item, dict)
+    )

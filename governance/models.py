@@ -1,0 +1,195 @@
+"""What must be true, what was measured, and what was decided on it."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from registry.models import DatasetVersion, ModelVersion
+
+
+class Policy(models.Model):
+    """A named set of requirements; its texts are the revisions."""
+
+    name = models.CharField(max_length=100, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+
+class PolicyRevision(models.Model):
+    """One published text of a policy. Never changed; requests pin it by digest."""
+
+    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="revisions")
+    number = models.PositiveIntegerField()
+    digest = models.CharField(max_length=71)
+    document = models.TextField()  # the YAML as written
+    published_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    published_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["policy", "number"], name="one_revision_per_number"),
+            models.UniqueConstraint(fields=["policy", "digest"], name="one_revision_per_text"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy.name} v{self.number}"
+
+
+class TargetKind(models.TextChoices):
+    STAGE = "stage"
+    ALIAS = "alias"
+
+
+class Binding(models.Model):
+    """Says which models' way to which stages and aliases a policy guards, since when, with which parameters.
+
+    Never edited: a change ends one row (``valid_to``) and begins another.
+    """
+
+    name = models.CharField(max_length=100)
+    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="bindings")
+    models_matching = models.JSONField(default=list)  # shell patterns on model names; empty means every model
+    risk_tiers = models.JSONField(default=list)  # empty means every tier
+    tags = models.JSONField(default=dict)  # model tags that must be equal
+    stages = models.JSONField(default=list)
+    aliases = models.JSONField(default=list)
+    parameters = models.JSONField(default=dict)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    valid_from = models.DateTimeField(default=timezone.now)
+    valid_to = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name"], condition=models.Q(valid_to__isnull=True), name="one_current_binding_per_name")
+        ]
+
+
+class CheckState(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    ERROR = "error"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+
+
+class CheckRun(models.Model):
+    """One execution of a check on one content. A finished one is never changed.
+
+    ``inputs_digest`` covers check, revision, parameters, content and data set: equal inputs may reuse an earlier result.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="check_runs")
+    check_name = models.CharField(max_length=100)
+    check_revision = models.CharField(max_length=40)
+    parameters = models.JSONField(default=dict)
+    dataset_version = models.ForeignKey(DatasetVersion, null=True, on_delete=models.PROTECT, related_name="check_runs")
+    content_digest = models.CharField(max_length=71)
+    inputs_digest = models.CharField(max_length=71)
+    state = models.CharField(max_length=10, choices=CheckState.choices, default=CheckState.QUEUED)
+    progress = models.FloatField(default=0.0)  # fraction in [0, 1]
+    progress_text = models.CharField(max_length=300, blank=True, default="")
+    error_code = models.CharField(max_length=60, blank=True, default="")
+    error_message = models.TextField(blank=True, default="")
+    log = models.TextField(blank=True, default="")
+    worker = models.CharField(max_length=120, blank=True, default="")
+    isolation = models.CharField(max_length=20, blank=True, default="")
+    environment = models.JSONField(default=dict)
+    result_digest = models.CharField(max_length=71, blank=True, default="")  # over measurements, findings and tables
+    requested_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["inputs_digest"],
+                condition=models.Q(state__in=["queued", "running", "completed"]),
+                name="one_live_check_run_per_inputs",
+            )
+        ]
+        indexes = [models.Index(fields=["version", "check_name", "-created_at"], name="check_run_of_version")]
+
+
+class Measurement(models.Model):
+    """A typed number with its slice, sample size, interval and method. Never changed."""
+
+    run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="measurements")
+    metric = models.CharField(max_length=100)
+    slice = models.CharField(max_length=200, blank=True, default="")
+    value = models.FloatField(null=True)
+    n = models.BigIntegerField(null=True)
+    ci_low = models.FloatField(null=True)
+    ci_high = models.FloatField(null=True)
+    method = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "metric", "slice"], name="one_measurement_per_slice")]
+
+
+class Severity(models.TextChoices):
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Finding(models.Model):
+    """A problem that a check found, with the place it found it at. Never changed."""
+
+    run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="findings")
+    rule = models.CharField(max_length=100)
+    severity = models.CharField(max_length=8, choices=Severity.choices)
+    location = models.CharField(max_length=1500, blank=True, default="")
+    message = models.TextField()
+
+
+class EvidenceTable(models.Model):
+    """A table that a check made, such as a ROC curve: stored as data, drawn when read. Never changed."""
+
+    run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="tables")
+    name = models.CharField(max_length=100)
+    title = models.CharField(max_length=200, blank=True, default="")
+    columns = models.JSONField()
+    rows = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "name"], name="one_table_per_name")]
+
+
+class ModelCard(models.Model):
+    """What people should know about a version (Mitchell et al. 2019). Never edited: a change is a new revision."""
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="cards")
+    revision = models.PositiveIntegerField()
+    sections = models.JSONField()  # section name -> text
+    digest = models.CharField(max_length=71)
+    written_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    written_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "revision"], name="one_card_per_revision")]
+
+
+class Decision(models.Model):
+    """What a gate found at one moment: the facts it saw and the verdict it reached, both as canonical JSON. Never changed.
+
+    The verdict is a pure function of (policy revision, parameters, facts), so it can be recomputed from this row alone.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="decisions")
+    request_id = models.BigIntegerField(db_index=True)
+    purpose = models.CharField(max_length=10, choices=[("approve", "approve"), ("execute", "execute")])
+    outcome = models.CharField(max_length=12, choices=[("satisfied", "satisfied"), ("blocked", "blocked")])
+    policies = models.JSONField()  # [{"binding", "policy", "revision", "digest", "parameters"}]
+    facts = models.TextField()
+    facts_digest = models.CharField(max_length=71)
+    verdict = models.TextField()
+    verdict_digest = models.CharField(max_length=71)
+    decided_at = models.DateTimeField(default=timezone.now)

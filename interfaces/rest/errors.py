@@ -1,0 +1,2 @@
+def problem(exc, context):  # replaced below
+    raise exc

@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class RegistryConfig(AppConfig):
+    name = "registry"
+
+    def ready(self) -> None:
+        from registry import placement
+
+        post_migrate.connect(placement.ensure_stages, sender=self, dispatch_uid="ensure stages")

@@ -1,0 +1,150 @@
+"""Give a version a stage or an alias: the one door. Only ``workflows.commands`` may import the functions that move things."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from core import audit
+from core.access import Actor
+from core.audit import Event
+from core.errors import Conflict, Invalid
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from registry import lineage
+from registry.models import AliasAssignment, ModelVersion, RegisteredModel, Stage, StageAssignment, StageTransition
+
+_DEFAULT_STAGES = ("None", "Staging", "Production", "Archived")
+
+
+def ensure_stages(**_: object) -> None:
+    """Make MLflow's four stages with every step between them allowed, unless an installation has its own graph."""
+    if Stage.objects.exists():
+        return
+    stages = Stage.objects.bulk_create(
+        [Stage(name=name, position=i, is_initial=i == 0) for i, name in enumerate(_DEFAULT_STAGES)]
+    )
+    StageTransition.objects.bulk_create(
+        [StageTransition(from_stage=a, to_stage=b) for a in stages for b in stages if a is not b]
+    )
+
+
+def canonical_stage(name: str) -> str:
+    """Return a stage's own spelling, whatever the case it was asked in. Raises Invalid, naming the stages there are."""
+    names = list(Stage.objects.order_by("position").values_list("name", flat=True))
+    for known in names:
+        if known.lower() == name.lower():
+            return known
+    raise Invalid(f"There is no stage {name!r}; the stages are {', '.join(names)}.", code="unknown_stage")
+
+
+def begin(version: ModelVersion, *, actor: Actor, at: datetime) -> None:
+    """Put a new version into the initial stage."""
+    initial = Stage.objects.values_list("name", flat=True).get(is_initial=True)
+    StageAssignment.objects.create(
+        version=version, model_id=version.model_id, stage_id=initial, valid_from=at, assigned_by=actor.username
+    )
+
+
+def current_stage(version: ModelVersion) -> str:
+    """Return the stage a version holds now."""
+    return str(StageAssignment.objects.values_list("stage_id", flat=True).get(version=version, valid_to__isnull=True))
+
+
+def assign_stage(
+    version: ModelVersion, stage: str, *, actor: Actor, archive_existing: bool = False, request_id: int | None = None
+) -> list[ModelVersion]:
+    """End the version's stage and begin another, in the caller's transaction; return the versions archived on the way.
+
+    archive_existing: every other version in the target stage moves to Archived in the same transaction.
+    Raises Conflict when the stage graph has no such step, or when another change got there first.
+    """
+    _require_transaction()
+    now = timezone.now()
+    held = current_stage(version)
+    if held != stage and not StageTransition.objects.filter(from_stage_id=held, to_stage_id=stage).exists():
+        raise Conflict(f"The stage graph has no step from {held} to {stage}.", code="no_such_step")
+    displaced = []
+    if archive_existing:
+        others = StageAssignment.objects.filter(model_id=version.model_id, stage_id=stage, valid_to__isnull=True)
+        displaced = [row.version for row in others.exclude(version=version).select_related("version__model")]
+        for other in displaced:
+            _move(other, stage, "Archived", actor, now, request_id)
+    _move(version, held, stage, actor, now, request_id)
+    return displaced
+
+
+def assign_alias(
+    model: RegisteredModel, alias: str, version: ModelVersion, *, actor: Actor, request_id: int | None = None
+) -> None:
+    """Point an alias at a version, ending what it pointed at; pointing it there again changes nothing."""
+    _require_transaction()
+    now = timezone.now()
+    current = AliasAssignment.objects.select_related("version").filter(model=model, alias=alias, valid_to__isnull=True).first()
+    if current is not None and current.version_id == version.pk:
+        return
+    if current is not None:
+        _end_alias(current, now)
+    try:
+        with transaction.atomic():
+            AliasAssignment.objects.create(
+                model=model, alias=alias, version=version, valid_from=now, assigned_by=actor.username, request_id=request_id
+            )
+    except IntegrityError:
+        raise Conflict(f"The alias {alias} was moved by someone else just now; try again.") from None
+    audit.record(
+        actor,
+        Event.ALIAS_ASSIGNED,
+        subject=("model_version", f"{model.name}/{version.number}"),
+        scope=f"model:{model.pk}",
+        before={"alias": alias, "version": current.version.number if current else None},
+        after={"alias": alias, "version": version.number, "request": request_id},
+    )
+
+
+def remove_alias(model: RegisteredModel, alias: str, *, actor: Actor) -> bool:
+    """End an alias; return whether there was one."""
+    _require_transaction()
+    current = AliasAssignment.objects.select_related("version").filter(model=model, alias=alias, valid_to__isnull=True).first()
+    if current is None:
+        return False
+    _end_alias(current, timezone.now())
+    audit.record(
+        actor,
+        Event.ALIAS_REMOVED,
+        subject=("model_version", f"{model.name}/{current.version.number}"),
+        scope=f"model:{model.pk}",
+        before={"alias": alias, "version": current.version.number},
+    )
+    return True
+
+
+def _move(version: ModelVersion, held: str, stage: str, actor: Actor, now: datetime, request_id: int | None) -> None:
+    ended = StageAssignment.objects.filter(version=version, stage_id=held, valid_to__isnull=True).update(valid_to=now)
+    if not ended:
+        raise Conflict(f"{version} left {held} just now; look again before you move it.")
+    StageAssignment.objects.create(
+        version=version, model_id=version.model_id, stage_id=stage, valid_from=now, assigned_by=actor.username, request_id=request_id
+    )
+    updated = int(now.timestamp() * 1000)
+    ModelVersion.objects.filter(pk=version.pk).update(updated_ms=updated)
+    RegisteredModel.objects.filter(pk=version.model_id).update(updated_ms=updated)
+    lineage.stage_changed(version, held, stage, at=now)
+    audit.record(
+        actor,
+        Event.STAGE_ASSIGNED,
+        subject=("model_version", f"{version.model.name}/{version.number}"),
+        scope=f"model:{version.model_id}",
+        before={"stage": held},
+        after={"stage": stage, "request": request_id},
+    )
+
+
+def _end_alias(current: AliasAssignment, now: datetime) -> None:
+    if not AliasAssignment.objects.filter(pk=current.pk, valid_to__isnull=True).update(valid_to=now):
+        raise Conflict(f"The alias {current.alias} was moved by someone else just now; try again.")
+
+
+def _require_transaction() -> None:
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("a placement is written with its decision and its event, in one transaction")

@@ -1,0 +1,222 @@
+"""Experiments and what their runs logged, as the MLflow client writes it. Times are Unix milliseconds, as on the wire."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
+
+
+class Lifecycle(models.TextChoices):
+    ACTIVE = "active"
+    DELETED = "deleted"
+
+
+class RunStatus(models.TextChoices):
+    RUNNING = "RUNNING"
+    SCHEDULED = "SCHEDULED"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+class Experiment(models.Model):
+    """A named set of runs. Names stay taken while an experiment is deleted but can be restored."""
+
+    name = models.CharField(max_length=500, unique=True)
+    artifact_location = models.CharField(max_length=2048, blank=True)
+    lifecycle_stage = models.CharField(max_length=8, choices=Lifecycle.choices, default=Lifecycle.ACTIVE)
+    created_ms = models.BigIntegerField()
+    updated_ms = models.BigIntegerField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        default_permissions = ()
+        permissions = [
+            ("experiment_read", "read an experiment and its runs"),
+            ("experiment_write", "log runs to an experiment"),
+            ("experiment_manage", "delete an experiment and grant rights on it"),
+        ]
+        indexes = [models.Index(fields=["-created_ms", "id"], name="experiment_newest")]
+
+
+class ExperimentUserPermission(UserObjectPermissionBase):
+    """A person's right on one experiment."""
+
+    content_object = models.ForeignKey(Experiment, on_delete=models.CASCADE)
+
+
+class ExperimentGroupPermission(GroupObjectPermissionBase):
+    """A group's right on one experiment."""
+
+    content_object = models.ForeignKey(Experiment, on_delete=models.CASCADE)
+
+
+class ExperimentTag(models.Model):
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="tags")
+    key = models.CharField(max_length=250)
+    value = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["experiment", "key"], name="one_experiment_tag_per_key")]
+
+
+class Run(models.Model):
+    """One recorded execution."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="runs")
+    name = models.CharField(max_length=250)
+    user_id_text = models.CharField(max_length=256, blank=True)  # as the client says; created_by is who it was
+    status = models.CharField(max_length=9, choices=RunStatus.choices, default=RunStatus.RUNNING)
+    start_ms = models.BigIntegerField(default=0)
+    end_ms = models.BigIntegerField(null=True)
+    deleted_ms = models.BigIntegerField(null=True)
+    lifecycle_stage = models.CharField(max_length=8, choices=Lifecycle.choices, default=Lifecycle.ACTIVE)
+    artifact_uri = models.CharField(max_length=2200)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        indexes = [models.Index(fields=["experiment", "-start_ms", "id"], name="run_newest")]
+
+
+class RunTag(models.Model):
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tags")
+    key = models.CharField(max_length=250)
+    value = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "key"], name="one_run_tag_per_key")]
+
+
+class Param(models.Model):
+    """A parameter of a run; never changed once logged."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="params")
+    key = models.CharField(max_length=250)
+    value = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "key"], name="one_param_per_key")]
+
+
+class MetricPoint(models.Model):
+    """One point of a metric's history. A NaN is stored as 0 with its flag; infinities are clamped, as MLflow's SQL store does."""
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metric_points")
+    key = models.CharField(max_length=250)
+    timestamp_ms = models.BigIntegerField()
+    step = models.BigIntegerField(default=0)
+    value = models.FloatField()
+    is_nan = models.BooleanField(default=False)
+    model_id = models.CharField(max_length=40, blank=True, default="")
+    dataset_name = models.CharField(max_length=500, blank=True, default="")
+    dataset_digest = models.CharField(max_length=36, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "key", "timestamp_ms", "step", "value", "is_nan", "model_id"], name="one_metric_point"
+            )
+        ]
+
+
+class LatestMetric(models.Model):
+    """The point of a metric with the greatest (step, timestamp, value): kept by one upsert so that reads never scan history."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="latest_metrics")
+    key = models.CharField(max_length=250)
+    timestamp_ms = models.BigIntegerField()
+    step = models.BigIntegerField(default=0)
+    value = models.FloatField()
+    is_nan = models.BooleanField(default=False)
+    model_id = models.CharField(max_length=40, blank=True, default="")
+    dataset_name = models.CharField(max_length=500, blank=True, default="")
+    dataset_digest = models.CharField(max_length=36, blank=True, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "key"], name="one_latest_metric")]
+        indexes = [models.Index(fields=["key", "value", "run"], name="latest_metric_value")]
+
+
+class InputDataset(models.Model):
+    """A data set as a client described it; one row per (experiment, name, digest)."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="input_datasets")
+    name = models.CharField(max_length=500)
+    digest = models.CharField(max_length=36)
+    source_type = models.CharField(max_length=36, blank=True)
+    source = models.TextField(blank=True)
+    schema = models.TextField(null=True, blank=True)
+    profile = models.TextField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["experiment", "name", "digest"], name="one_input_dataset")]
+
+
+class RunInput(models.Model):
+    """A data set that a run used. ``tags`` is a list of {key, value}; the first writing wins."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="dataset_inputs")
+    dataset = models.ForeignKey(InputDataset, on_delete=models.CASCADE, related_name="run_inputs")
+    tags = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "dataset"], name="one_run_input")]
+
+
+class LoggedModelStatus(models.TextChoices):
+    PENDING = "LOGGED_MODEL_PENDING"
+    READY = "LOGGED_MODEL_READY"
+    UPLOAD_FAILED = "LOGGED_MODEL_UPLOAD_FAILED"
+
+
+class LoggedModel(models.Model):
+    """A model that a run produced (MLflow 3), not yet registered under any name."""
+
+    id = models.CharField(max_length=40, primary_key=True)  # m- and 32 hex
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="logged_models")
+    name = models.CharField(max_length=500)
+    model_type = models.CharField(max_length=500, blank=True, default="")
+    status = models.CharField(max_length=30, choices=LoggedModelStatus.choices, default=LoggedModelStatus.PENDING)
+    artifact_uri = models.CharField(max_length=2200)
+    source_run_id = models.CharField(max_length=32, blank=True, default="")
+    created_ms = models.BigIntegerField()
+    updated_ms = models.BigIntegerField()
+    deleted_ms = models.BigIntegerField(null=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        indexes = [models.Index(fields=["experiment", "-created_ms", "id"], name="logged_model_newest")]
+
+
+class LoggedModelTag(models.Model):
+    model = models.ForeignKey(LoggedModel, on_delete=models.CASCADE, related_name="tags")
+    key = models.CharField(max_length=250)
+    value = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["model", "key"], name="one_logged_model_tag_per_key")]
+
+
+class LoggedModelParam(models.Model):
+    model = models.ForeignKey(LoggedModel, on_delete=models.CASCADE, related_name="params")
+    key = models.CharField(max_length=250)
+    value = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["model", "key"], name="one_logged_model_param_per_key")]
+
+
+class RunModelLink(models.Model):
+    """A logged model that a run took as input or gave as output."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="model_links")
+    model_id = models.CharField(max_length=40)
+    direction = models.CharField(max_length=6, choices=[("input", "input"), ("output", "output")])
+    step = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "model_id", "direction"], name="one_run_model_link")]
+        indexes = [models.Index(fields=["model_id"], name="run_model_link_model")]
