@@ -1,0 +1,100 @@
+"""The cast, fixed and named by role, and what every test may lean on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from core import commands
+from core.access import Actor
+from core.models import User
+from django.db import connection
+from django.db.backends.base.operations import BaseDatabaseOperations
+from interfaces.credentials import actor_of_user
+
+ROOT = Actor(user_id=None, username="operator", roles=frozenset({"platform-admin"}), credential="command-line")
+
+
+@contextmanager
+def _triggers_away() -> Iterator[None]:
+    """Let a test database be emptied: only the test suite, as the database's owner, ever does this."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET session_replication_role = replica")
+            yield
+            cursor.execute("SET session_replication_role = DEFAULT")
+            return
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+        triggers = cursor.fetchall()
+        for name, _ in triggers:
+            cursor.execute(f"DROP TRIGGER {name}")
+        yield
+        for _, sql in triggers:
+            cursor.execute(sql)
+
+
+_flush = BaseDatabaseOperations.execute_sql_flush
+
+
+def _flush_append_only(self: Any, sql_list: list[str]) -> None:
+    with _triggers_away():
+        _flush(self, sql_list)
+
+
+BaseDatabaseOperations.execute_sql_flush = _flush_append_only  # type: ignore[method-assign]
+
+
+def person(username: str, *roles: str, groups: tuple[str, ...] = ()) -> User:
+    """Make an account with these roles."""
+    return commands.ensure_user(
+        actor=ROOT, username=username, roles=roles, groups=groups, full_name=f"{username.capitalize()} Example"
+    )
+
+
+def actor(user: User) -> Actor:
+    """Return the actor a session of this account has."""
+    return actor_of_user(user, "test-request")
+
+
+def bearer(user: User) -> dict[str, str]:
+    """Return the headers of a fresh token of this account, for Django's test client."""
+    issued = commands.issue_token(actor=ROOT, username=user.username, name="test", days=1)
+    return {"HTTP_AUTHORIZATION": f"Bearer {issued.secret}"}
+
+
+@pytest.fixture
+def dana(db: None) -> User:
+    """The data scientist."""
+    return person("dana", "data-scientist")
+
+
+@pytest.fixture
+def ravi(db: None) -> User:
+    """A reviewer."""
+    return person("ravi", "reviewer")
+
+
+@pytest.fixture
+def rosa(db: None) -> User:
+    """Another reviewer."""
+    return person("rosa", "reviewer")
+
+
+@pytest.fixture
+def aude(db: None) -> User:
+    """The auditor."""
+    return person("aude", "auditor")
+
+
+@pytest.fixture
+def pat(db: None) -> User:
+    """The platform admin."""
+    return person("pat", "platform-admin")
+
+
+@pytest.fixture
+def mallory(db: None) -> User:
+    """The outsider: an account without any role."""
+    return person("mallory")

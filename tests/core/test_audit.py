@@ -1,0 +1,29 @@
+"""Events are written with their change, and then never altered."""
+
+from __future__ import annotations
+
+import pytest
+from core import audit
+from core.access import SYSTEM
+from core.audit import Event
+from core.models import AuditEvent
+from django.db import DatabaseError, transaction
+
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_apart_from_its_change_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="outside a transaction"):
+        audit.record(SYSTEM, Event.MODEL_CREATED, subject=("model", "m"))
+    with transaction.atomic():
+        audit.record(SYSTEM, Event.MODEL_CREATED, subject=("model", "m"))
+    assert AuditEvent.objects.get().actor == "countersign"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("attempt", [lambda rows: rows.update(actor="someone else"), lambda rows: rows.delete()])
+def test_the_database_refuses_to_alter_an_event(attempt) -> None:
+    audit.record(SYSTEM, Event.MODEL_CREATED, subject=("model", "m"))
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        attempt(AuditEvent.objects.all())
+    assert AuditEvent.objects.get().actor == "countersign"
