@@ -26,18 +26,37 @@ class Variable:
 
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable("COUNTERSIGN_ENV", "text", "local", "`local` (one machine, the default) or `production`, which refuses insecure defaults"),
+    Variable(
+        "COUNTERSIGN_ENV", "text", "local", "`local` (one machine, the default) or `production`, which refuses insecure defaults"
+    ),
     Variable("COUNTERSIGN_HOME", "path", "var", "folder of the embedded database, artifacts, broker files and logs"),
-    Variable("SECRET_KEY", "text", "", "key for sessions and signatures; required in production, made and kept in COUNTERSIGN_HOME locally"),
+    Variable(
+        "SECRET_KEY",
+        "text",
+        "",
+        "key for sessions and signatures; required in production, made and kept in COUNTERSIGN_HOME locally",
+    ),
     Variable("ALLOWED_HOSTS", "list", "", "host names this server answers to, comma separated; required in production"),
-    Variable("PUBLIC_URL", "url", "", "address people use, such as `https://models.example.org`; used in messages that say where to ask"),
+    Variable(
+        "PUBLIC_URL",
+        "url",
+        "",
+        "address people use, such as `https://models.example.org`; used in messages that say where to ask",
+    ),
     Variable("DATABASE_URL", "url", "", "`postgresql://user:password@host:5432/name`; empty means SQLite in COUNTERSIGN_HOME"),
     Variable("DATABASE_POOL_SIZE", "integer", "8", "PostgreSQL connections kept open by each worker process"),
     Variable("CELERY_BROKER_URL", "url", "", "`redis://host:6379/0`; empty means a broker of files in COUNTERSIGN_HOME"),
-    Variable("ARTIFACT_ROOT", "url", "", "folder or `s3://bucket/prefix` for artifact contents; empty means COUNTERSIGN_HOME/artifacts"),
+    Variable(
+        "ARTIFACT_ROOT", "url", "", "folder or `s3://bucket/prefix` for artifact contents; empty means COUNTERSIGN_HOME/artifacts"
+    ),
     Variable("S3_ENDPOINT_URL", "url", "", "endpoint of an S3-compatible store; empty means AWS"),
     Variable("SANDBOX", "text", "auto", "`bubblewrap`, `process` (resource limits only) or `auto`: bubblewrap where it works"),
-    Variable("SANDBOX_ALLOW_PROCESS", "flag", "false", "let production run checks without bubblewrap; only where workers are isolated by other means"),
+    Variable(
+        "SANDBOX_ALLOW_PROCESS",
+        "flag",
+        "false",
+        "let production run checks without bubblewrap; only where workers are isolated by other means",
+    ),
     Variable("SANDBOX_MEMORY_MB", "integer", "4096", "memory one check may use, in MiB"),
     Variable("SANDBOX_WALL_SECONDS", "integer", "600", "wall-clock seconds one check may take"),
     Variable("TOKEN_DAYS", "integer", "90", "days until a new API token expires"),

@@ -6,7 +6,6 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-
 from config.environment import BASE_DIR, Environment
 
 ENV = Environment()
@@ -220,7 +219,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    "SERVE_AUTHENTICATION": ["interfaces.rest.authentication.SignedInAuthentication", "interfaces.rest.authentication.CredentialAuthentication"],
+    "SERVE_AUTHENTICATION": [
+        "interfaces.rest.authentication.SignedInAuthentication",
+        "interfaces.rest.authentication.CredentialAuthentication",
+    ],
 }
 
 LOGGING = {

@@ -6,7 +6,7 @@ import os
 
 os.environ.setdefault("COUNTERSIGN_HOME", "var/test")
 
-from config.settings import *  # noqa: E402, F403
+from config.settings import *  # noqa: F403
 from config.settings import DATABASES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -67,8 +67,7 @@ ROLE_GRANTS: dict[str, frozenset[Permission]] = {
     Role.REVIEWER: frozenset(_READ_ALL | {Permission.PROMOTION_REVIEW}),
     Role.AUDITOR: frozenset(_READ_ALL | {Permission.AUDIT_READ}),
     Role.PLATFORM_ADMIN: frozenset(
-        _READ_ALL
-        | {Permission.POLICY_PUBLISH, Permission.DATASET_REGISTER, Permission.ACCOUNT_MANAGE, Permission.AUDIT_READ}
+        _READ_ALL | {Permission.POLICY_PUBLISH, Permission.DATASET_REGISTER, Permission.ACCOUNT_MANAGE, Permission.AUDIT_READ}
     ),
     # The worker's own account: it measures and carries out what people decided; it never reviews.
     SYSTEM_ROLE: frozenset(_READ_ALL | {Permission.MODEL_WRITE}),
@@ -108,7 +107,9 @@ class Actor:
         return any(permission in ROLE_GRANTS.get(role, ()) for role in self.roles)
 
 
-SYSTEM = Actor(user_id=None, username="countersign", display_name="Countersign", roles=frozenset({SYSTEM_ROLE}), credential="system")
+SYSTEM = Actor(
+    user_id=None, username="countersign", display_name="Countersign", roles=frozenset({SYSTEM_ROLE}), credential="system"
+)
 
 
 @dataclass(frozen=True)

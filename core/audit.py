@@ -77,7 +77,14 @@ class Event(StrEnum):
 
 
 def record(
-    actor: Actor, event: Event, *, subject: tuple[str, object], scope: str = "", before: Any = None, after: Any = None, **details: Any
+    actor: Actor,
+    event: Event,
+    *,
+    subject: tuple[str, object],
+    scope: str = "",
+    before: Any = None,
+    after: Any = None,
+    **details: Any,
 ) -> None:
     """Insert one event. It takes no lock: its place in the ledger is given later, in batches, to what was committed.
 

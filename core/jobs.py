@@ -53,7 +53,9 @@ def handler_names() -> frozenset[str]:
     return frozenset(_handlers)
 
 
-def enqueue(name: str, *, key: str | None = None, max_attempts: int = 3, delay: timedelta = timedelta(), **arguments: Any) -> Job | None:
+def enqueue(
+    name: str, *, key: str | None = None, max_attempts: int = 3, delay: timedelta = timedelta(), **arguments: Any
+) -> Job | None:
     """Insert a job in the caller's transaction and nudge a worker once that has committed.
 
     key: at most one open job has it; if one is open already, nothing is inserted and None is returned.
@@ -72,7 +74,7 @@ def nudge(job_id: int) -> None:
     """Tell the workers. A broker that is away costs a sweep, never the job, so its failure is not the caller's."""
     try:
         current_app.send_task(RUN_TASK, kwargs={"job_id": job_id}, retry=False)
-    except Exception:  # noqa: BLE001 - any transport error; the sweeper finds the row
+    except Exception:
         log.warning("no broker for job %s; the sweeper will take it up", job_id, exc_info=True)
 
 
@@ -184,4 +186,3 @@ def _put_back(job: Job, worker: str, error: str) -> None:
     _mine(job, worker).update(
         state=JobState.QUEUED, run_after=timezone.now() + back_off, lease_until=None, worker="", error=error[:10_000]
     )
-

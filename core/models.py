@@ -114,7 +114,9 @@ class Job(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["key"], condition=models.Q(state__in=["queued", "running"]), name="one_open_job_per_key"),
+            models.UniqueConstraint(
+                fields=["key"], condition=models.Q(state__in=["queued", "running"]), name="one_open_job_per_key"
+            ),
         ]
         indexes = [
             models.Index(fields=["run_after"], condition=models.Q(state="queued"), name="job_queued"),

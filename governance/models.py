@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+
 from registry.models import DatasetVersion, ModelVersion
 
 

@@ -9,13 +9,14 @@ import hmac
 from collections import OrderedDict
 from typing import Any
 
-from core.access import Actor
-from core.commands import token_digest
-from core.models import User
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
 from django.db import connection
 from django.utils import timezone
+
+from core.access import Actor
+from core.commands import token_digest
+from core.models import User
 
 _COLUMNS = """u.id, u.username, u.first_name, u.last_name, u.password, r.username, g.id, g.name
   FROM core_user u

@@ -8,13 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from core import access
-from core.access import Actor, Permission
-from core.errors import NotFound
 from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
+from core import access
+from core.access import Actor, Permission
+from core.errors import NotFound
 from registry.models import EdgeKind, LineageEdge, LineageNode, ModelVersion, NodeKind, RegisteredModel
 from tracking.models import Experiment
 

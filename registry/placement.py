@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
 from core import audit
 from core.access import Actor
 from core.audit import Event
 from core.errors import Conflict, Invalid
-from django.db import IntegrityError, transaction
-from django.utils import timezone
-
 from registry import lineage
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, Stage, StageAssignment, StageTransition
 
@@ -24,9 +24,7 @@ def ensure_stages(**_: object) -> None:
     stages = Stage.objects.bulk_create(
         [Stage(name=name, position=i, is_initial=i == 0) for i, name in enumerate(_DEFAULT_STAGES)]
     )
-    StageTransition.objects.bulk_create(
-        [StageTransition(from_stage=a, to_stage=b) for a in stages for b in stages if a is not b]
-    )
+    StageTransition.objects.bulk_create([StageTransition(from_stage=a, to_stage=b) for a in stages for b in stages if a is not b])
 
 
 def canonical_stage(name: str) -> str:
@@ -124,7 +122,12 @@ def _move(version: ModelVersion, held: str, stage: str, actor: Actor, now: datet
     if not ended:
         raise Conflict(f"{version} left {held} just now; look again before you move it.")
     StageAssignment.objects.create(
-        version=version, model_id=version.model_id, stage_id=stage, valid_from=now, assigned_by=actor.username, request_id=request_id
+        version=version,
+        model_id=version.model_id,
+        stage_id=stage,
+        valid_from=now,
+        assigned_by=actor.username,
+        request_id=request_id,
     )
     updated = int(now.timestamp() * 1000)
     ModelVersion.objects.filter(pk=version.pk).update(updated_ms=updated)

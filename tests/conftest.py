@@ -7,14 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from core import commands
-from core.access import Actor
-from core.models import User
 from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
-from interfaces.credentials import actor_of_user
 
-ROOT = Actor(user_id=None, username="operator", roles=frozenset({"platform-admin"}), credential="command-line")
+from core.models import User
+from tests.cast import person
 
 
 @contextmanager
@@ -44,24 +41,6 @@ def _flush_append_only(self: Any, sql_list: list[str]) -> None:
 
 
 BaseDatabaseOperations.execute_sql_flush = _flush_append_only  # type: ignore[method-assign]
-
-
-def person(username: str, *roles: str, groups: tuple[str, ...] = ()) -> User:
-    """Make an account with these roles."""
-    return commands.ensure_user(
-        actor=ROOT, username=username, roles=roles, groups=groups, full_name=f"{username.capitalize()} Example"
-    )
-
-
-def actor(user: User) -> Actor:
-    """Return the actor a session of this account has."""
-    return actor_of_user(user, "test-request")
-
-
-def bearer(user: User) -> dict[str, str]:
-    """Return the headers of a fresh token of this account, for Django's test client."""
-    issued = commands.issue_token(actor=ROOT, username=user.username, name="test", days=1)
-    return {"HTTP_AUTHORIZATION": f"Bearer {issued.secret}"}
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from core.access import Role, grant
 from django.contrib.auth.models import Group
 
+from core.access import Role, grant
 from tracking.models import Experiment
 
 DEFAULT_EXPERIMENT_ID = 0

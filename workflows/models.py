@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+
 from governance.models import Binding, CheckRun, PolicyRevision, TargetKind
 from registry.models import ModelVersion, RegisteredModel
 

@@ -44,7 +44,7 @@ class Explainability:
 
     def run(self, subject: Subject) -> Iterator[Result]:
         """Yield the attribution of every feature, what it rests on, and the table, the greatest drop first."""
-        import numpy as np  # noqa: PLC0415  (the catalogue is read without numpy)
+        import numpy as np
 
         random = np.random.default_rng(subject.seed)
         chosen = _sample(random, len(subject.frame), self.rows)
@@ -80,7 +80,7 @@ class Explainability:
 
 def mean_and_half_width(drops: list[float]) -> tuple[float, float]:
     """Return the mean and half the width of its 95 % interval. At least two values. Source: Student 1908."""
-    from scipy.special import stdtrit  # noqa: PLC0415
+    from scipy.special import stdtrit
 
     mean = math.fsum(drops) / len(drops)
     variance = math.fsum((drop - mean) ** 2 for drop in drops) / (len(drops) - 1)
@@ -88,7 +88,7 @@ def mean_and_half_width(drops: list[float]) -> tuple[float, float]:
 
 
 def _sample(random: np.random.Generator, rows: int, most: int) -> np.ndarray:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     return np.arange(rows) if rows <= most else np.sort(random.choice(rows, size=most, replace=False))
 
@@ -100,7 +100,7 @@ def _shuffled(features: pd.DataFrame, feature: object, random: np.random.Generat
 
 
 def _roc_auc(subject: Subject, positive: np.ndarray) -> Goodness:
-    from governance.checks.statistics.ranking import roc_auc  # noqa: PLC0415
+    from governance.checks.statistics.ranking import roc_auc
 
     return lambda features: roc_auc(positive, subject.score(features))
 

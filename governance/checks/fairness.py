@@ -91,7 +91,7 @@ class Fairness:
 
 
 def _counts(split: Groups, positive: np.ndarray, decided: np.ndarray) -> dict[str, Confusion]:
-    from governance.checks.statistics.rates import confusion  # noqa: PLC0415  (the catalogue is read without numpy)
+    from governance.checks.statistics.rates import confusion
 
     if len(split.masks) < 2:
         raise UnsuitableData(

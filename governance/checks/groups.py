@@ -83,7 +83,7 @@ def _text(value: object) -> str:
 
 
 def _banded(values: pd.Series, feature: Feature) -> tuple[np.ndarray, list[str]]:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     if values.dtype.kind not in "iuf":
         raise UnsuitableData(f"Column {feature.column!r} is not a number, so edges cannot cut it into bands.")

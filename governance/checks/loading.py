@@ -36,7 +36,7 @@ class Model:
 
     def output(self, features: pd.DataFrame) -> np.ndarray:
         """Return what the model predicts, one row per row of `features`: shape (n,) or (n, classes)."""
-        import numpy as np  # noqa: PLC0415  (the catalogue is read without numpy)
+        import numpy as np
 
         output = np.asarray(self.answer(features))
         if output.ndim == 2 and output.shape[1] == 1:
@@ -47,7 +47,7 @@ class Model:
 
     def probabilities(self, features: pd.DataFrame) -> tuple[list[Label], np.ndarray] | None:
         """Return the classes and the probability of each, shape (n, classes), or None if the model has no such method."""
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         if not (hasattr(self._raw, "predict_proba") and hasattr(self._raw, "classes_")):
             return None
@@ -66,7 +66,7 @@ class Model:
 def load(model_dir: Path) -> Model:
     """Load the model in `model_dir`. Raises ModelLoadFailed with what its code raised; MemoryError passes."""
     try:
-        from mlflow import pyfunc  # noqa: PLC0415  (two seconds that only loading should cost)
+        from mlflow import pyfunc
 
         loaded = pyfunc.load_model(str(model_dir))
         return Model(loaded, _raw(loaded))
@@ -87,7 +87,7 @@ def _raw(loaded: Any) -> Any:
 def input_example(model_dir: Path) -> Any | None:
     """Return the input example saved with the model, or None. Raises ModelLoadFailed if it cannot be read."""
     try:
-        from mlflow.models import Model as Saved  # noqa: PLC0415
+        from mlflow.models import Model as Saved
 
         return Saved.load(str(model_dir)).load_input_example(str(model_dir))
     except MemoryError:

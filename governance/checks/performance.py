@@ -70,7 +70,7 @@ class Performance:
 
 
 def _slices(subject: Subject, features: tuple[str | Feature, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    import numpy as np  # noqa: PLC0415  (the catalogue is read without numpy)
+    import numpy as np
 
     yield "", np.ones(len(subject.frame), dtype=bool)
     for feature in features:
@@ -78,7 +78,7 @@ def _slices(subject: Subject, features: tuple[str | Feature, ...]) -> Iterator[t
 
 
 def _probabilities(subject: Subject) -> np.ndarray | None:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     scores = subject.scores()
     if scores is not None and not bool(np.all((scores >= 0) & (scores <= 1))):
@@ -87,7 +87,7 @@ def _probabilities(subject: Subject) -> np.ndarray | None:
 
 
 def _decision_metrics(slice_: str, positive: np.ndarray, decided: np.ndarray, threshold: float) -> Iterator[Measurement]:
-    from governance.checks.statistics.rates import confusion  # noqa: PLC0415
+    from governance.checks.statistics.rates import confusion
 
     counts, n = confusion(positive, decided), len(positive)
     for metric, share in (("accuracy", counts.accuracy), ("precision", counts.precision), ("recall", counts.recall)):
@@ -103,7 +103,7 @@ def measured_share(metric: str, slice_: str, share: Share, method: str) -> Measu
 
 
 def _score_metrics(slice_: str, positive: np.ndarray, scores: np.ndarray | None) -> Iterator[Measurement]:
-    from governance.checks.statistics import ranking, rates  # noqa: PLC0415
+    from governance.checks.statistics import ranking, rates
 
     n = len(positive)
     if scores is None:
@@ -123,7 +123,7 @@ def _score_metrics(slice_: str, positive: np.ndarray, scores: np.ndarray | None)
 
 
 def _confusion_table(positive: np.ndarray, decided: np.ndarray) -> Table:
-    from governance.checks.statistics.rates import confusion  # noqa: PLC0415
+    from governance.checks.statistics.rates import confusion
 
     counts = confusion(positive, decided)
     return Table(
@@ -138,7 +138,7 @@ def _confusion_table(positive: np.ndarray, decided: np.ndarray) -> Table:
 
 
 def _curves(positive: np.ndarray, scores: np.ndarray) -> Iterator[Table]:
-    from governance.checks.statistics import ranking, rates  # noqa: PLC0415
+    from governance.checks.statistics import ranking, rates
 
     yield Table(
         "roc_curve",
@@ -155,7 +155,7 @@ def _curves(positive: np.ndarray, scores: np.ndarray) -> Iterator[Table]:
 
 
 def _numbers(values: np.ndarray, what: str) -> np.ndarray:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     if values.dtype.kind not in "biuf" or not bool(np.all(np.isfinite(values))):
         raise UnsuitableData(f"{what} of a regression must be finite numbers.")
@@ -164,7 +164,7 @@ def _numbers(values: np.ndarray, what: str) -> np.ndarray:
 
 def _regression_metrics(slice_: str, truth: np.ndarray, predicted: np.ndarray) -> Iterator[Measurement]:
     """Yield the errors in units of the target, and R squared (1 at best). Source: Draper and Smith 1998, chapter 1."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     errors, n = predicted - truth, len(truth)
     spread = float(np.sum((truth - truth.mean()) ** 2))

@@ -64,7 +64,7 @@ class Subject:
     Attributes raise CheckError: MissingInput, MissingColumn, UnreadableInput, ModelLoadFailed, ModelPredictFailed.
     """
 
-    model_dir_or_none: Path | None = None
+    model_path: Path | None = None
     dataset: DatasetSpec | None = None
     seed: int = 0
     progress: Callable[[float, str], None] = field(default=_ignore)
@@ -72,9 +72,9 @@ class Subject:
     @property
     def model_dir(self) -> Path:
         """The folder that holds `MLmodel`."""
-        if self.model_dir_or_none is None:
+        if self.model_path is None:
             raise MissingInput("a model", "Start it for a model version that has artifacts.")
-        return self.model_dir_or_none
+        return self.model_path
 
     @cached_property
     def mlmodel(self) -> Mapping[str, Any]:
@@ -113,7 +113,7 @@ class Subject:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The evaluation set, at least one row."""
-        import pandas as pd  # noqa: PLC0415  (the catalogue is read without pandas)
+        import pandas as pd
 
         path = self._dataset().path
         try:
@@ -166,7 +166,7 @@ class Subject:
         """Return the subject with another favourable label; the same one for None or the label it has already."""
         if label is None or label == self.favourable:
             return self
-        return Subject(self.model_dir_or_none, replace(self._dataset(), favourable=label), self.seed, self.progress)
+        return Subject(self.model_path, replace(self._dataset(), favourable=label), self.seed, self.progress)
 
     @cached_property
     def features(self) -> pd.DataFrame:
@@ -198,7 +198,7 @@ class Subject:
     def _as_labels(self, output: np.ndarray) -> np.ndarray:
         if output.ndim == 1:
             return output
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         classes = self._classes_in_target()
         if len(classes) != output.shape[1]:
@@ -226,7 +226,7 @@ class Subject:
 
     def _scores_in(self, output: np.ndarray) -> np.ndarray | None:
         """Read model output as probabilities of the favourable label, or return None if it is labels."""
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         if output.dtype.kind != "f":
             return None
@@ -243,7 +243,7 @@ class Subject:
         return equals_label(self.predict(), self.favourable) if scores is None else scores >= threshold
 
     def _favourable_column(self, classes: list[Label], table: np.ndarray) -> np.ndarray:
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         wanted = equals_label(np.asarray(classes), self.favourable)
         if not bool(wanted.any()):
@@ -254,7 +254,7 @@ class Subject:
         return np.asarray(table[:, int(np.argmax(wanted))])
 
     def _classes_in_target(self) -> np.ndarray:
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         return np.unique(self.target)
 
@@ -266,7 +266,7 @@ class Subject:
 
 def equals_label(values: np.ndarray, label: Label) -> np.ndarray:
     """Return where `values` is `label`. A CSV holds 1 where a policy says "1", so text is compared as a last resort."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     if values.dtype.kind in "biuf" and isinstance(label, int | float):
         return np.asarray(values == label)

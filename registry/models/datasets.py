@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from artifacts.models import Blob
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+
+from artifacts.models import Blob
 
 
 class Dataset(models.Model):

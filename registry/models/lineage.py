@@ -33,7 +33,9 @@ class LineageNode(models.Model):
     kind = models.CharField(max_length=20, choices=NodeKind.choices)
     key = models.CharField(max_length=600, unique=True)
     label = models.CharField(max_length=600)
-    scope = models.CharField(max_length=300, blank=True, default="")  # "model:<id>" or "experiment:<id>": whose readers may see it
+    scope = models.CharField(
+        max_length=300, blank=True, default=""
+    )  # "model:<id>" or "experiment:<id>": whose readers may see it
     attributes = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     tombstoned_at = models.DateTimeField(null=True, blank=True)
@@ -51,7 +53,9 @@ class LineageEdge(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["source", "target", "kind"], condition=Q(valid_to__isnull=True), name="one_open_edge"),
+            models.UniqueConstraint(
+                fields=["source", "target", "kind"], condition=Q(valid_to__isnull=True), name="one_open_edge"
+            ),
             models.CheckConstraint(name="no_edge_to_itself", condition=~Q(source=F("target"))),
         ]
         indexes = [models.Index(fields=["target", "source"], name="edge_upstream")]

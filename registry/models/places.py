@@ -47,7 +47,9 @@ class StageAssignment(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["version"], condition=Q(valid_to__isnull=True), name="one_current_stage_per_version"),
-            models.CheckConstraint(name="stage_period_runs_forward", condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from"))),
+            models.CheckConstraint(
+                name="stage_period_runs_forward", condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from"))
+            ),
         ]
         indexes = [models.Index(fields=["model", "stage", "valid_from"], name="stage_history")]
 
@@ -66,6 +68,8 @@ class AliasAssignment(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["model", "alias"], condition=Q(valid_to__isnull=True), name="one_version_per_alias"),
-            models.CheckConstraint(name="alias_period_runs_forward", condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from"))),
+            models.CheckConstraint(
+                name="alias_period_runs_forward", condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from"))
+            ),
         ]
         indexes = [models.Index(fields=["version"], condition=Q(valid_to__isnull=True), name="alias_of_version")]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.db import DatabaseError, transaction
+
 from core import audit
 from core.access import SYSTEM
 from core.audit import Event
 from core.models import AuditEvent
-from django.db import DatabaseError, transaction
-
 
 
 @pytest.mark.django_db(transaction=True)
