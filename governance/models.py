@@ -63,7 +63,9 @@ class Binding(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["name"], condition=models.Q(valid_to__isnull=True), name="one_current_binding_per_name")
+            models.UniqueConstraint(
+                fields=["name"], condition=models.Q(valid_to__isnull=True), name="one_current_binding_per_name"
+            )
         ]
 
 

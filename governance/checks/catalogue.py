@@ -9,7 +9,7 @@ from dataclasses import is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import governance.checks
 from governance.checks import parameters
@@ -71,10 +71,12 @@ def _built_in() -> Iterator[type[Check]]:
 
 
 def _checks_in(module: ModuleType) -> Iterator[type[Check]]:
-    for member in vars(module).values():
-        if isinstance(member, type) and member.__module__ == module.__name__ and is_dataclass(member):
-            if isinstance(getattr(member, "name", None), str) and hasattr(member, "run"):
-                yield member
+    return (member for member in vars(module).values() if _is_check(member) and member.__module__ == module.__name__)
+
+
+def _is_check(member: object) -> TypeGuard[type[Check]]:
+    named = isinstance(getattr(member, "name", None), str) and hasattr(member, "run")
+    return isinstance(member, type) and named and is_dataclass(member)
 
 
 def _origin(check: type[Check]) -> str:

@@ -48,9 +48,7 @@ class Fairness:
     favourable: str | int | float | bool | None = field(
         default=None, metadata={"description": "The label that helps the person; the data set's by default."}
     )
-    minimum_group: int = field(
-        default=30, metadata={"minimum": 1, "description": "Groups with fewer rows are pointed out."}
-    )
+    minimum_group: int = field(default=30, metadata={"minimum": 1, "description": "Groups with fewer rows are pointed out."})
 
     def __post_init__(self) -> None:
         """Raise ValueError without a sensitive feature: a check of nothing must not look like a clean one."""

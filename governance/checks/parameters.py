@@ -40,10 +40,11 @@ def convert(cls: type[Any], given: Mapping[str, Any], where: str = "") -> Any:
 
 def _value(hint: Any, value: Any, where: str, each: Field[Any]) -> Any:
     converted = _convert(hint, value, where)
-    for bound, broken in (("minimum", lambda limit: value < limit), ("maximum", lambda limit: value > limit)):
-        limit = each.metadata.get(bound)
-        if limit is not None and isinstance(value, int | float) and broken(limit):
-            raise Mismatch(f"parameter {where!r}: expected a {bound} of {limit}, got {value!r}")
+    low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
+    if low is not None and converted < low:
+        raise Mismatch(f"parameter {where!r}: expected a minimum of {low}, got {value!r}")
+    if high is not None and converted > high:
+        raise Mismatch(f"parameter {where!r}: expected a maximum of {high}, got {value!r}")
     return converted
 
 

@@ -144,7 +144,8 @@ class Subject:
                 f"Column {values.name!r} of {self.dataset_name} is the target and has {int(values.isna().sum())} rows "
                 "without a value. Remove those rows."
             )
-        return values.to_numpy()
+        truth: np.ndarray = values.to_numpy()
+        return truth
 
     @cached_property
     def positives(self) -> np.ndarray:
@@ -203,7 +204,7 @@ class Subject:
         classes = self._classes_in_target()
         if len(classes) != output.shape[1]:
             raise ModelPredictFailed(f"it returned {output.shape[1]} columns for {len(classes)} classes")
-        return classes[np.argmax(output, axis=1)]
+        return np.asarray(classes[np.argmax(output, axis=1)])
 
     def scores(self) -> np.ndarray | None:
         """Return the probability of the favourable label in [0, 1] per row, computed once, or None. Shape (n,)."""

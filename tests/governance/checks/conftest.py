@@ -50,9 +50,7 @@ def save(model: Any, path: Path, serialization: str, example: pd.DataFrame | Non
         warnings.simplefilter("ignore")
         if example is not None:
             more |= {"signature": infer_signature(example, model.predict(example)), "input_example": example.head(3)}
-        mlflow.sklearn.save_model(
-            model, str(path), serialization_format=serialization, pip_requirements=["scikit-learn"], **more
-        )
+        mlflow.sklearn.save_model(model, str(path), serialization_format=serialization, pip_requirements=["scikit-learn"], **more)
     return path
 
 

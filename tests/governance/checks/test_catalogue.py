@@ -36,7 +36,7 @@ def test_a_name_used_twice_is_refused() -> None:
     class Impostor:
         name: ClassVar[str] = "performance"
 
-    with pytest.raises(catalogue.DuplicateCheck, match="'performance' is used by .*Performance and by .*Impostor"):
+    with pytest.raises(catalogue.DuplicateCheck, match=r"'performance' is used by .*Performance and by .*Impostor"):
         catalogue.collect([Performance, Impostor])  # type: ignore[list-item]
 
 

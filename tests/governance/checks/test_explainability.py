@@ -22,9 +22,7 @@ def test_the_ranking_agrees_with_scikit_learn(credit: Any) -> None:
     results = list(Explainability(repeats=20).run(credit.subject()))
     found = attributions(results)
     features = credit.test[list(found)]
-    theirs = permutation_importance(
-        credit.pipeline, features, credit.truth, scoring="roc_auc", n_repeats=20, random_state=1
-    )
+    theirs = permutation_importance(credit.pipeline, features, credit.truth, scoring="roc_auc", n_repeats=20, random_state=1)
     for index, feature in enumerate(found):
         ours, width = found[feature], 4 * theirs.importances_std[index] / np.sqrt(20) + 1e-9
         assert ours.value == pytest.approx(theirs.importances_mean[index], abs=2 * width)

@@ -144,7 +144,7 @@ def test_what_is_not_defined_says_so(credit: Any, tmp_path: Any) -> None:
 
 def test_a_missing_column_names_column_set_and_remedy(credit: Any, tmp_path: Any) -> None:
     credit.test.drop(columns=["age"]).to_csv(tmp_path / "short.csv", index=False)
-    with pytest.raises(MissingColumn, match=r"'age' is not in the data set Q3 .*model signature.*Add the column"):
+    with pytest.raises(MissingColumn, match=r"'age' is not in the data set Q3; .*model signature.*Add the column"):
         list(Performance().run(credit.subject(path=tmp_path / "short.csv", name="Q3")))
     with pytest.raises(MissingColumn, match="'region'"):
         list(Performance(slices=("region",)).run(credit.subject()))

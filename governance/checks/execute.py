@@ -1,0 +1,166 @@
+"""Run one check in this process and write what it measured: the entry point of the sandbox's child.
+
+`python -m governance.checks.execute SPEC_JSON OUT_DIR`. SPEC_JSON is a file with {check, parameters, model_dir, dataset:
+{path, target, favourable, name} or null, seed}. OUT_DIR receives `progress.jsonl`, and at the end `result.json`, moved
+into place in one step. What the model prints goes to the standard streams, whose reader bounds it.
+The exit status is 0 when a result was written, whatever it says.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from governance.checks import catalogue
+from governance.checks.base import Cell, CheckError, Finding, Measurement, Result, Table
+from governance.checks.subject import DatasetSpec, Subject
+
+LONGEST_TEXT = 2000
+MOST_ROWS = 5000
+MOST_RESULTS = 10_000
+_PACKAGES = ("mlflow", "mlflow-skinny", "scikit-learn", "skops", "numpy", "pandas", "scipy", "picklescan")
+
+
+class Progress:
+    """Appends progress to a file, one line each, at most 20 a second: more would only fill the folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last = -1.0
+
+    def __call__(self, done: float, text: str) -> None:
+        """Append a line unless one was written just now. done: in [0, 1]."""
+        now = time.monotonic()
+        if now - self._last < 0.05 and done < 1.0:
+            return
+        self._last = now
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"done": min(max(done, 0.0), 1.0), "text": text[:200]}) + "\n")
+
+
+def execute(spec: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
+    """Run the check of `spec` and return the result document. Whatever goes wrong becomes its `error`."""
+    started = time.monotonic()
+    progress = Progress(out_dir / "progress.jsonl")
+    results: list[Result] = []
+    error: dict[str, str] | None = None
+    try:
+        results = _run(spec, progress)
+    except CheckError as cause:
+        error = {"code": cause.code, "message": cause.message[:LONGEST_TEXT]}
+    except MemoryError:
+        error = {"code": "out_of_memory", "message": "The memory limit was reached. Raise it, or use fewer rows."}
+    except Exception as cause:  # noqa: BLE001  # the last place that can still say what happened
+        message = f"The check itself failed with {type(cause).__name__}: {cause}. Report this with the log of the run."
+        error = {"code": "check_failed", "message": message[:LONGEST_TEXT]}
+    progress(1.0, "Done")
+    return document(results, error, time.monotonic() - started)
+
+
+def _run(spec: Mapping[str, Any], progress: Progress) -> list[Result]:
+    try:
+        check = catalogue.build(spec["check"], spec.get("parameters") or {})
+    except ValueError as cause:
+        raise CheckError("invalid_parameters", str(cause)) from cause
+    progress(0.01, f"Starting {check.name}")
+    results = []
+    for result in check.run(_subject(spec, progress)):
+        results.append(result)
+        if len(results) > MOST_RESULTS:
+            raise CheckError("too_many_results", f"The check gave more than {MOST_RESULTS} results. Use fewer slices.")
+    return results
+
+
+def _subject(spec: Mapping[str, Any], progress: Progress) -> Subject:
+    dataset = spec.get("dataset")
+    model_dir = spec.get("model_dir")
+    return Subject(
+        Path(model_dir) if model_dir else None,
+        DatasetSpec(**{**dataset, "path": Path(dataset["path"])}) if dataset else None,
+        int(spec.get("seed") or 0),
+        progress,
+    )
+
+
+def document(results: Iterable[Result], error: dict[str, str] | None, seconds: float) -> dict[str, Any]:
+    """Return the result as JSON-like data without NaN or infinity. An error leaves no partial measurements behind."""
+    kept = [] if error else list(results)
+    return {
+        "status": "error" if error else "completed",
+        "error": error,
+        "measurements": [_as_data(each) for each in kept if isinstance(each, Measurement)],
+        "findings": [_as_data(each) for each in kept if isinstance(each, Finding)],
+        "tables": [_table(each) for each in kept if isinstance(each, Table)],
+        "environment": environment(),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _as_data(result: Measurement | Finding) -> dict[str, Any]:
+    if isinstance(result, Measurement):
+        result = _finite(result)
+    return {key: _cell(value) for key, value in asdict(result).items()}
+
+
+def _finite(measurement: Measurement) -> Measurement:
+    """Write a value that JSON cannot carry as None, and say so: a NaN must not look like a number that was measured."""
+    if measurement.value is not None and not math.isfinite(measurement.value):
+        note = f"not computed: the result was {measurement.value}"
+        return replace(measurement, value=None, method="; ".join(filter(None, [note, measurement.method])))
+    return measurement
+
+
+def _table(table: Table) -> dict[str, Any]:
+    rows = [[_cell(cell) for cell in row] for row in table.rows[:MOST_ROWS]]
+    return {"name": table.name, "title": table.title, "columns": list(table.columns), "rows": rows}
+
+
+def _cell(value: Any) -> Cell:
+    """Return a plain JSON value: numpy numbers become Python's, what is not finite None, long text is cut."""
+    if isinstance(value, str):
+        return value[:LONGEST_TEXT]
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or isinstance(value, bool):
+        return None if value is None else int(value)
+    return value if isinstance(value, int) else float(value) if math.isfinite(value) else None
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that the numbers rest on."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def write(result: Mapping[str, Any], path: Path) -> None:
+    """Write JSON in one step, so that a reader never sees half of it."""
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def main(arguments: list[str]) -> None:
+    """Run the check of the spec file and leave without the model's exit handlers, threads or destructors."""
+    spec, out_dir = json.loads(Path(arguments[0]).read_text(encoding="utf-8")), Path(arguments[1])
+    write(execute(spec, out_dir), out_dir / "result.json")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
