@@ -42,7 +42,7 @@ def test_the_module_runs_as_a_process(credit: Any, tmp_path: Path) -> None:
         ({"parameters": {"threshold": 3}}, "invalid_parameters"),
         ({"dataset": None}, "missing_input"),
         ({"model_dir": None}, "missing_input"),
-        ({"model_dir": "/nowhere"}, "unreadable_input"),
+        ({"model_dir": "/nowhere"}, "model_load_failed"),
         ({"dataset": {"path": "/nowhere.csv", "target": "x"}}, "unreadable_input"),
     ],
 )
