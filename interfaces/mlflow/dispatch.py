@@ -1,11 +1,62 @@
-"""Placeholder until the dialect stands."""
+"""Answer MLflow's protocol: find the route, know the caller, read the message, call the view, write the answer."""
 
-from django.http import HttpRequest, HttpResponseBase
+from __future__ import annotations
+
+import msgspec
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from core.access import Actor
+from core.errors import DomainError
+from interfaces.credentials import BadCredentials, actor_from_header
+from interfaces.mlflow import artifact_views, errors, messages, registry_views, server_views, tracking_views
+from interfaces.mlflow.routing import RouteTable
+
+TABLE = RouteTable([*tracking_views.ROUTES, *artifact_views.ROUTES, *registry_views.ROUTES, *server_views.ROUTES])
+
+_PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/")
+_OWN = frozenset({"/version", "/get-artifact", "/model-versions/get-artifact"})
+_CHALLENGE = 'Bearer realm="countersign", Basic realm="countersign"'
+_encode = msgspec.json.Encoder().encode
 
 
 def speaks(path: str) -> bool:
-    return False
+    """Return whether this path is answered by the MLflow dialect."""
+    return path.startswith(_PREFIXES) or path in _OWN
 
 
 def answer(request: HttpRequest) -> HttpResponseBase:
-    raise AssertionError(request.path)
+    """Return the answer to a request of the protocol; every failure is an answer too."""
+    actor: Actor | None = None
+    try:
+        entry, parameters = TABLE.find(request.path_info)
+        route = entry.get(request.method or "")
+        if route is None or route.signed_in:
+            try:
+                actor = actor_from_header(request.META.get("HTTP_AUTHORIZATION", ""), getattr(request, "request_id", ""))
+            except BadCredentials as error:
+                return errors.respond("UNAUTHENTICATED", str(error), **{"WWW-Authenticate": _CHALLENGE})
+            if actor is None:
+                return errors.respond(
+                    "UNAUTHENTICATED",
+                    "Sign in: set MLFLOW_TRACKING_TOKEN to a token of this server.",
+                    **{"WWW-Authenticate": _CHALLENGE},
+                )
+        if route is None:
+            if entry:
+                return errors.respond(
+                    "METHOD_NOT_ALLOWED", f"{request.path_info} does not answer {request.method}.", Allow=", ".join(entry)
+                )
+            return errors.respond("ENDPOINT_NOT_FOUND", f"There is no {request.path_info} here.")
+        if route.raw:
+            result = route.view(actor, request, **parameters)
+        elif route.message is None:
+            result = route.view(actor, **parameters)
+        else:
+            result = route.view(actor, messages.read(request, route.message), **parameters)
+    except DomainError as error:
+        return errors.refusal(error, request, actor)
+    except Exception:  # noqa: BLE001 - the edge: whatever else it is, it is a bug, and logged as one
+        return errors.failure(request)
+    if isinstance(result, HttpResponseBase):
+        return result
+    return HttpResponse(_encode({} if result is None else result), content_type="application/json")

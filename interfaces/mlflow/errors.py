@@ -1,0 +1,78 @@
+"""What went wrong, as MLflow's clients read it: a status they do not retry, a code they know and a sentence."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+
+from core import audit
+from core.access import SYSTEM, Actor
+from core.audit import Event
+from core.errors import AlreadyExists, Blocked, Conflict, Denied, DomainError, Invalid, NotFound
+
+log = logging.getLogger(__name__)
+
+_BY_KIND: tuple[tuple[type[DomainError], str], ...] = (
+    (Blocked, "PERMISSION_DENIED"),
+    (Denied, "PERMISSION_DENIED"),
+    (NotFound, "RESOURCE_DOES_NOT_EXIST"),
+    (AlreadyExists, "RESOURCE_ALREADY_EXISTS"),
+    (Conflict, "RESOURCE_CONFLICT"),
+    (Invalid, "INVALID_PARAMETER_VALUE"),
+)
+
+STATUS = {
+    "BAD_REQUEST": 400,
+    "INVALID_PARAMETER_VALUE": 400,
+    "RESOURCE_ALREADY_EXISTS": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "RESOURCE_DOES_NOT_EXIST": 404,
+    "NOT_FOUND": 404,
+    "ENDPOINT_NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "RESOURCE_CONFLICT": 409,
+    "INTERNAL_ERROR": 500,
+    "NOT_IMPLEMENTED": 501,
+}
+
+# Codes a DomainError may ask for by name where the protocol wants another than its kind's.
+_EXPLICIT = frozenset({"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "NOT_IMPLEMENTED"})
+
+
+def respond(error_code: str, message: str, **headers: str) -> HttpResponse:
+    """Return an error answer; its status follows the code."""
+    body = msgspec.json.encode({"error_code": error_code, "message": message})
+    return HttpResponse(body, status=STATUS[error_code], content_type="application/json", headers=headers or None)
+
+
+def code_of(error: DomainError) -> str:
+    """Return the protocol's code for a refusal."""
+    if error.code in _EXPLICIT:
+        return error.code
+    return next((code for kind, code in _BY_KIND if isinstance(error, kind)), "INVALID_PARAMETER_VALUE")
+
+
+def refusal(error: DomainError, request: HttpRequest, actor: Actor | None) -> HttpResponse:
+    """Return the answer to a refusal; one of right or policy is recorded, now that its transaction is rolled back."""
+    if isinstance(error, (Denied, Blocked)):
+        with transaction.atomic():
+            audit.record(
+                actor or SYSTEM,
+                Event.ACCESS_REFUSED,
+                subject=("mlflow", request.path_info[:300]),
+                method=request.method,
+                code=error.code,
+                reason=error.message,
+            )
+    return respond(code_of(error), error.message)
+
+
+def failure(request: HttpRequest) -> HttpResponse:
+    """Log the exception being handled and return a 500 that tells nothing of it but where to look."""
+    request_id = getattr(request, "request_id", "")
+    log.exception("%s %s failed (request %s)", request.method, request.path_info, request_id)
+    return respond("INTERNAL_ERROR", f"The server failed; its log has the reason under request {request_id}.")

@@ -1,0 +1,73 @@
+"""The frame: who is let in, what is found, and how failures look."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.models import AuditEvent
+from interfaces.mlflow import dispatch
+from interfaces.mlflow.routing import Route, RouteTable
+from tests.cast import bearer
+
+
+def test_two_routes_cannot_claim_one_address() -> None:
+    route = Route(("GET", "POST"), "mlflow/x", print)
+    with pytest.raises(ValueError, match=r"POST /api/2\.0/mlflow/x"):
+        RouteTable([route, Route("POST", "mlflow/x", print)])
+
+
+def test_parameters_are_read_from_the_path() -> None:
+    table = RouteTable([Route("GET", "mlflow/m/{model_id}/tags/{key}", print), Route("PUT", "files/<path>", print)])
+    assert table.find("/ajax-api/2.0/mlflow/m/m-1/tags/k")[1] == {"model_id": "m-1", "key": "k"}
+    assert table.find("/api/2.0/files/a/b c")[1] == {"path": "a/b c"}
+    assert table.find("/api/3.0/files/a") == ({}, {})
+
+
+@pytest.mark.django_db
+def test_without_a_token_everything_but_the_greeting_is_401(client) -> None:
+    assert client.get("/version").content == b"3.17.2"
+    assert client.get("/api/3.0/mlflow/server-info").json()["workspaces_enabled"] is False
+    for headers in ({}, {"HTTP_AUTHORIZATION": "Bearer cs_wrong"}):
+        refused = client.get("/api/2.0/mlflow/no-such-endpoint", **headers)
+        assert refused.status_code == 401
+        assert refused.json()["error_code"] == "UNAUTHENTICATED"
+        assert "Bearer" in refused["WWW-Authenticate"]
+
+
+def test_an_unknown_path_is_404_and_a_wrong_method_405(client, dana) -> None:
+    head = bearer(dana)
+    assert client.get("/api/2.0/mlflow/no-such-endpoint", **head).json()["error_code"] == "ENDPOINT_NOT_FOUND"
+    assert client.get("/api/2.0/mlflow/server-info", **head).status_code == 404, "declared with 3.0 only"
+    wrong = client.post("/api/3.0/mlflow/server-info", **head)
+    assert (wrong.status_code, wrong["Allow"]) == (405, "GET")
+
+
+def test_an_unexpected_failure_tells_nothing_of_itself(client, dana, monkeypatch) -> None:
+    def broken(actor):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(dispatch, "TABLE", RouteTable([Route("GET", "mlflow/broken", broken)]))
+    answer = client.get("/api/2.0/mlflow/broken", **bearer(dana))
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
+    assert "secret" not in answer.content.decode()
+
+
+def test_a_refusal_of_right_is_recorded_after_the_rollback(client, dana, monkeypatch) -> None:
+    from core.errors import Denied, NotFound
+
+    def raising(error):
+        def view(actor):
+            raise error
+
+        return view
+
+    routes = [
+        Route("GET", "mlflow/denied", raising(Denied("Not this."))),
+        Route("GET", "mlflow/none", raising(NotFound("Nothing."))),
+    ]
+    monkeypatch.setattr(dispatch, "TABLE", RouteTable(routes))
+    head = bearer(dana)
+    assert client.get("/api/2.0/mlflow/none", **head).status_code == 404
+    assert not AuditEvent.objects.filter(action="access.refused").exists()
+    assert client.get("/api/2.0/mlflow/denied", **head).status_code == 403
+    assert AuditEvent.objects.get(action="access.refused").actor == "dana"
