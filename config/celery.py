@@ -11,3 +11,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["workflows"])
+
+# Rows are the truth, so a lost nudge costs one sweep. A message nobody took in time is dropped: the next one says the same.
+app.conf.beat_schedule = {
+    "take up what was left": {"task": "workflows.sweep", "schedule": 5.0, "options": {"expires": 10}},
+    "tidy the broker's folder": {"task": "workflows.tidy_broker", "schedule": 3600.0, "options": {"expires": 600}},
+}

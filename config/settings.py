@@ -12,7 +12,7 @@ ENV = Environment()
 PRODUCTION = ENV.production
 HOME: Path = ENV.home
 
-for _folder in (HOME, HOME / "broker", HOME / "logs"):
+for _folder in (HOME, HOME / "broker", HOME / "logs", HOME / "staticfiles"):
     _folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -152,7 +152,7 @@ SECURE_SSL_REDIRECT = False  # the proxy in front redirects; health probes insid
 X_FRAME_OPTIONS = "DENY"
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else HOME / "staticfiles"  # collected when an image is built
 STATICFILES_DIRS = [BASE_DIR / "interfaces" / "web" / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = False
@@ -231,5 +231,11 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": ENV["LOG_LEVEL"]},
-    "loggers": {"django.request": {"level": "ERROR"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        # Two lines for each message would bury what matters; beat alone sends one every few seconds.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+    },
 }

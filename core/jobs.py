@@ -8,9 +8,11 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -159,6 +161,18 @@ def sweep() -> int:
     for job_id in waiting:
         nudge(job_id)
     return len(waiting)
+
+
+def tidy_broker(older_than: timedelta = timedelta(hours=1)) -> int:
+    """Remove the messages that workers took this long ago, where the broker is a folder of files; return how many."""
+    folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("processed_folder")
+    if not folder:
+        return 0
+    before = (timezone.now() - older_than).timestamp()
+    old = [path for path in Path(folder).iterdir() if path.stat().st_mtime < before]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 def cancel(*, key: str) -> bool:

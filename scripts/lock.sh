@@ -1,0 +1,20 @@
+#!/bin/sh
+# Write the lock files anew from pyproject.toml. What is locked already stays; `make lock UPGRADE=1` takes the newest of everything.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/installer.sh
+
+compile() {
+    "$UV" pip compile --quiet --generate-hashes --no-header --no-annotate --universal --python-version 3.11 \
+        ${UPGRADE:+--upgrade} "$@"
+}
+compile pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
+# What is deployed is what was tested: both images take their versions from the lock of the tests.
+compile pyproject.toml --extra s3 --constraint requirements/dev.txt --output-file requirements/server.txt
+compile pyproject.toml --extra s3 --extra validation --constraint requirements/dev.txt --output-file requirements/worker.txt
+grep -o '^uv==[^ ]*' requirements/uv.txt | compile - --output-file requirements/uv.txt
+
+if grep -nE '://|^--?(index|extra|find|trusted)' requirements/*.txt; then
+    echo "lock: a lock file names an address; locks hold names, versions and hashes only" >&2
+    exit 1
+fi
