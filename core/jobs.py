@@ -169,7 +169,7 @@ def tidy_broker(older_than: timedelta = timedelta(hours=1)) -> int:
     if not folder:
         return 0
     before = (timezone.now() - older_than).timestamp()
-    old = [path for path in Path(folder).iterdir() if path.stat().st_mtime < before]
+    old = [path for path in Path(str(folder)).iterdir() if path.stat().st_mtime < before]
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)

@@ -7,6 +7,7 @@ from docker-compose.yml, so that a laptop and a container start the same command
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -108,7 +109,7 @@ class Stack:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the supervisor alone, and stopping reaches grandchildren
-                preexec_fn=_end_with_the_supervisor,  # noqa: PLW1509
+                preexec_fn=_end_with_the_supervisor,
             )
 
     def run(self, command: list[str], given: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -159,10 +160,8 @@ class Stack:
             process.terminate()  # the leader alone: it lets its own children finish what they have in hand
         deadline = time.monotonic() + STOP_SECONDS
         for process in self.processes.values():
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # in the middle of a long job: its lease gives it to another
                 process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass  # a worker in the middle of a long job; its lease gives the job to the next one
             _signal_group(process, signal.SIGKILL)  # also what the process may have left in its group
             process.wait()
         self.processes.clear()
@@ -198,10 +197,8 @@ def _end_with_the_supervisor() -> None:
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # the whole group has ended
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass  # the whole group has ended
 
 
 def main(arguments: list[str] | None = None) -> int:
