@@ -1,0 +1,111 @@
+"""The search language: what it reads, what it refuses, and that it never breaks."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import Invalid
+from tracking.filters import LISTED, NULL, NUMERIC, TEXT, Clause, Entity, Grammar, Key, Order, compare
+
+GRAMMAR = Grammar(
+    entities=(
+        Entity("metrics", ("metric",), any_key=Key(NUMERIC, number=True)),
+        Entity("tags", ("tag",), any_key=Key(TEXT | NULL)),
+        Entity(
+            "attributes",
+            ("attr",),
+            keys={
+                "run_id": Key(TEXT | LISTED),
+                "run_name": Key(TEXT),
+                "start_time": Key(NUMERIC, number=True),
+                "number": Key(NUMERIC, number=True, quoted_number=True),
+            },
+            key_aliases={"created": "start_time", "run name": "run_name"},
+        ),
+    ),
+    default="attributes",
+    sortable={"metrics": None, "attributes": frozenset({"start_time", "run_name"})},
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("metrics.acc > 0.5", [Clause("metrics", "acc", ">", 0.5)]),
+        ("metric.a.b<=-2", [Clause("metrics", "a.b", "<=", -2)]),
+        ("metrics.`a b` = 1e9", [Clause("metrics", "a b", "=", 1e9)]),
+        ("tags.k != 'v' and tag.\"x y\" like \"%_\"", [Clause("tags", "k", "!=", "v"), Clause("tags", "x y", "LIKE", "%_")]),
+        ("tags.k = 'it''s'", [Clause("tags", "k", "=", "it's")]),
+        ("tags.`and` is null AND tags.b IS NOT NULL", [Clause("tags", "and", "IS NULL", None), Clause("tags", "b", "IS NOT NULL", None)]),
+        ("run_id IN ('a', \"b\")", [Clause("attributes", "run_id", "IN", ("a", "b"))]),
+        ("attr.run_id not in ('a')", [Clause("attributes", "run_id", "NOT IN", ("a",))]),
+        ("run name = 'x' AND created >= 5", [Clause("attributes", "run_name", "=", "x"), Clause("attributes", "start_time", ">=", 5)]),
+        ("number = '7'", [Clause("attributes", "number", "=", 7)]),
+    ],
+)  # fmt: skip
+def test_filters_are_read_into_clauses(text: str, expected: list[Clause]) -> None:
+    assert GRAMMAR.clauses(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "metrics.a > 1 OR metrics.b > 1", "(metrics.a > 1)", "metrics.a > 1; metrics.b > 1", "metrics.a > '1'", "metrics.a LIKE 1",
+        "tags.a = b", "tags.a = `b`", "tags.a > 'b'", "wrong.a = 'b'", "attributes.nope = 'x'", "nope = 'x'", "run_id IN ()", "run_id IN ('a'",
+        "run_id IN 'a'", "run_id IN ('a' 'b')", "run_name IN ('a')", "metrics.a >", "metrics.a", "metrics. > 1", "'a' = 'b'", "= 1", "AND",
+        "metrics.a > 1 AND", "metrics.a > 1 metrics.b > 2", "tags.a = 'b", "start_time IS NULL", "start_time > 99999999999999999999",
+        "metrics.a > nan", "number = '1.5'", "tags.a IS", "tags.a NOT 'b'",
+    ],
+)  # fmt: skip
+def test_what_is_not_the_language_is_refused(text: str) -> None:
+    with pytest.raises(Invalid):
+        GRAMMAR.clauses(text)
+
+
+def test_orders_are_read_with_their_direction() -> None:
+    assert GRAMMAR.orders(["metrics.`a b` desc", "run name", "attr.start_time ASC"]) == [
+        Order("metrics", "a b", False),
+        Order("attributes", "run_name", True),
+        Order("attributes", "start_time", True),
+    ]
+    for wrong in (["metrics.a SIDEWAYS"], ["tags.a"], ["run_id"], ["nope"], [""], ["metrics.a", "metric.a DESC"]):
+        with pytest.raises(Invalid):
+            GRAMMAR.orders(wrong)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_either_read_or_refused(text: str) -> None:
+    for read in (GRAMMAR.clauses, lambda t: GRAMMAR.orders([t])):
+        with suppress(Invalid):
+            read(text)
+
+
+_KEYS = st.text(st.characters(exclude_characters="`", codec="utf-8"), min_size=1, max_size=12)
+_TEXTS = st.text(max_size=20)
+
+
+@given(st.lists(st.tuples(_KEYS, st.sampled_from(["=", "!=", "LIKE", "ILIKE"]), _TEXTS), max_size=4))
+def test_what_is_written_is_what_is_read(clauses) -> None:
+    quoted = [f"tags.`{key}` {comparator} '{value.replace(chr(39), chr(39) * 2)}'" for key, comparator, value in clauses]
+    assert GRAMMAR.clauses(" AND ".join(quoted)) == [Clause("tags", *clause) for clause in clauses]
+
+
+_LETTERS = st.text("aAbB%_*?[]-^\\.", max_size=8)
+
+
+@given(_LETTERS, _LETTERS)
+def test_like_minds_case_and_ilike_does_not(text: str, pattern: str) -> None:
+    expression = "".join({"%": ".*", "_": "."}.get(letter, re.escape(letter)) for letter in pattern)
+    db = sqlite3.connect(":memory:")
+    for comparator, flags in (("LIKE", 0), ("ILIKE", re.IGNORECASE)):
+        condition, parameters = compare("%s", comparator, pattern, vendor="sqlite")
+        got = db.execute("SELECT " + condition.replace("%s", "?"), [text, *parameters]).fetchone()[0]
+        assert bool(got) == bool(re.fullmatch(expression, text, flags | re.DOTALL))
+    db.close()

@@ -1,0 +1,331 @@
+"""The search language of the protocol: clauses joined by AND, read by a grammar that says what may be asked of what.
+
+Pure: text in, clauses out, and conditions as text with their parameters. Each search gives its own ``Grammar``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import Invalid
+
+TEXT = frozenset({"=", "!=", "LIKE", "ILIKE"})
+LISTED = frozenset({"IN", "NOT IN"})
+NULL = frozenset({"IS NULL", "IS NOT NULL"})
+NUMERIC = frozenset({"=", "!=", "<", "<=", ">", ">="})
+
+MAX_FILTER = 100_000
+MAX_PATTERN = 5000  # beyond some size engines refuse a pattern, each in its own way
+
+Value = str | int | float | tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One comparison. ``value`` is None for IS NULL and IS NOT NULL, and a tuple of texts for IN and NOT IN."""
+
+    entity: str
+    key: str
+    comparator: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Order:
+    """One key to sort by."""
+
+    entity: str
+    key: str
+    ascending: bool
+
+
+@dataclass(frozen=True)
+class Key:
+    """What may be asked of a key. quoted_number: a number may also be written as a quoted text."""
+
+    comparators: frozenset[str]
+    number: bool = False
+    quoted_number: bool = False
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A group of keys: fixed ones, or any if ``any_key`` is given. aliases: other words for it; key_aliases: for its keys."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    any_key: Key | None = None
+    key_aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def key(self, written: str) -> tuple[str, Key]:
+        """Return the key's own name and what may be asked of it. Raises Invalid for an unknown one."""
+        name = self.key_aliases.get(written, written)
+        if found := self.keys.get(name, self.any_key):
+            return name, found
+        raise Invalid(f"Cannot search by {self.name} {written!r}; there are {', '.join(sorted(self.keys))}.")
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """What one search understands. default: the entity meant when a key stands alone, or "" to refuse that.
+
+    sortable: the entities that may be sorted by, and for each the keys (None: any key it has).
+    """
+
+    entities: tuple[Entity, ...]
+    default: str = ""
+    sortable: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+
+    def clauses(self, text: str | None) -> list[Clause]:
+        """Return the clauses of a filter, all of which must hold. Raises Invalid, saying what was not understood."""
+        if len(text or "") > MAX_FILTER:
+            raise Invalid(f"The filter is longer than {MAX_FILTER} characters.")
+        tokens = _tokens(text or "")
+        out: list[Clause] = []
+        while tokens:
+            if out and not _take_word(tokens, "AND"):
+                raise Invalid(f"Expected AND before {tokens[0].text!r}; clauses are joined by AND only.")
+            out.append(self._clause(tokens))
+        return out
+
+    def orders(self, items: Iterable[str] | None) -> list[Order]:
+        """Return what ``[entity.]key [ASC|DESC]`` items ask for. Raises Invalid, also for a key named twice."""
+        out = [self._order(item) for item in items or ()]
+        if len({(order.entity, order.key) for order in out}) < len(out):
+            raise Invalid("A key to sort by is named twice.")
+        return out
+
+    def order(self, written: str, ascending: bool) -> Order:
+        """Return the order by one key. Raises Invalid for a key that cannot be sorted by."""
+        tokens = _tokens(written)
+        if len(tokens) != 1:
+            raise Invalid(f"Cannot sort by {written!r}.")
+        return self._sortable(tokens[0], ascending)
+
+    def _order(self, item: str) -> Order:
+        words = item.strip().rsplit(maxsplit=1)
+        ascending = True
+        if len(words) == 2 and words[1].upper() in ("ASC", "DESC"):
+            item, ascending = words[0], words[1].upper() == "ASC"
+        elif len(words) == 2 and not item.rstrip().endswith(("`", '"')) and item.strip() not in self._spaced_aliases():
+            raise Invalid(f"Cannot sort by {item!r}: after the key only ASC or DESC may follow.")
+        if item.strip() in self._spaced_aliases():
+            return self._sortable(_Token(item.strip(), (("", item.strip()),)), ascending)
+        return self.order(item, ascending)
+
+    def _sortable(self, token: _Token, ascending: bool) -> Order:
+        entity, written = self._entity(token)
+        if entity.name not in self.sortable:
+            raise Invalid(f"Cannot sort by {token.text!r}.")
+        name, _ = entity.key(written)
+        allowed = self.sortable[entity.name]
+        if allowed is not None and name not in allowed:
+            raise Invalid(f"Cannot sort by {token.text!r}; there are {', '.join(sorted(allowed))}.")
+        return Order(entity.name, name, ascending)
+
+    def _spaced_aliases(self) -> set[str]:
+        return {alias for entity in self.entities for alias in entity.key_aliases if " " in alias}
+
+    def _clause(self, tokens: list[_Token]) -> Clause:
+        if not tokens:
+            raise Invalid("Expected a clause after AND.")
+        token = tokens.pop(0)
+        if tokens and f"{token.text} {tokens[0].text}" in self._spaced_aliases():
+            token = _Token(f"{token.text} {tokens[0].text}", (("", f"{token.text} {tokens.pop(0).text}"),))
+        entity, written = self._entity(token)
+        name, key = entity.key(written)
+        comparator = _comparator(tokens, token)
+        if comparator not in key.comparators:
+            raise Invalid(f"{token.text} cannot be compared with {comparator}; use one of {', '.join(sorted(key.comparators))}.")
+        return Clause(entity.name, name, comparator, _value(tokens, key, comparator, token.text))
+
+    def _entity(self, token: _Token) -> tuple[Entity, str]:
+        if token.is_literal or not token.parts:
+            raise Invalid(f"Expected a key, not {token.text!r}.")
+        head, key = token.split()
+        if head is None and self.default:
+            head = self.default
+        for entity in self.entities:
+            if head == entity.name or head in entity.aliases:
+                if not key:
+                    raise Invalid(f"{token.text!r} names no key.")
+                return entity, key
+        names = ", ".join(entity.name for entity in self.entities)
+        raise Invalid(f"{token.text!r} begins with none of the entities that can be searched: {names}.")
+
+
+def compare(column: str, comparator: str, value: Value, *, vendor: str) -> tuple[str, list[Any]]:
+    """Return ``column comparator value`` as a condition with its parameters, for this engine.
+
+    LIKE minds case and ILIKE does not, on both engines; % and _ are the only wildcards.
+    """
+    if comparator in NULL:
+        return f"{column} {comparator}", []
+    if comparator in LISTED:
+        assert isinstance(value, tuple)
+        return f"{column} {comparator} ({', '.join(['%s'] * len(value))})", list(value)
+    if comparator == "LIKE":
+        if vendor == "sqlite":
+            return f"{column} GLOB %s", [_glob(str(value))]
+        return f"{column} LIKE %s ESCAPE ''", [value]
+    if comparator == "ILIKE":
+        if vendor == "sqlite":
+            return f"{column} LIKE %s", [value]
+        return f"{column} ILIKE %s ESCAPE ''", [value]
+    return f"{column} {comparator} %s", [value]
+
+
+def _glob(pattern: str) -> str:
+    """Return a LIKE pattern as GLOB's, which minds case in SQLite."""
+    return "".join({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}.get(letter, letter) for letter in pattern)
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A piece of the text. parts: what a word is made of, as (quote sign or "", text); empty for a sign."""
+
+    text: str
+    parts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_literal(self) -> bool:
+        return len(self.parts) == 1 and self.parts[0][0] == "'"
+
+    @property
+    def quoted(self) -> str | None:
+        """Return the text of a quoted value, or None."""
+        if len(self.parts) == 1 and self.parts[0][0] in ("'", '"'):
+            return self.parts[0][1]
+        return None
+
+    @property
+    def bare(self) -> str:
+        """Return the text of an unquoted word, else ""."""
+        return self.parts[0][1] if len(self.parts) == 1 and self.parts[0][0] == "" else ""
+
+    def split(self) -> tuple[str | None, str]:
+        """Return entity and key around the first dot outside the quotes; no entity if there is no such dot."""
+        head = ""
+        for at, (quote, text) in enumerate(self.parts):
+            if not quote and "." in text:
+                before, _, after = text.partition(".")
+                return head + before, after + "".join(part for _, part in self.parts[at + 1 :])
+            head += text
+        return None, head
+
+
+_PIECE = re.compile(
+    r"""\s+
+      | (?P<sign>!=|<=|>=|=|<|>|\(|\)|,)
+      | (?P<literal>'(?:[^']|'')*')
+      | (?P<word>(?:`[^`]*`|"(?:[^"]|"")*"|[^\s'"`=!<>(),;])+)""",
+    re.VERBOSE,
+)
+_PART = re.compile(r"""`[^`]*`|"(?:[^"]|"")*"|[^`"]+""")
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\Z", re.ASCII)
+
+
+def _tokens(text: str) -> list[_Token]:
+    out: list[_Token] = []
+    at = 0
+    while at < len(text):
+        found = _PIECE.match(text, at)
+        if found is None:
+            raise Invalid(f"Did not understand {text[at : at + 20]!r} at character {at + 1} of the filter.")
+        piece = found[0]
+        if found["sign"]:
+            out.append(_Token(piece))
+        elif found["literal"]:
+            out.append(_Token(piece, (("'", piece[1:-1].replace("''", "'")),)))
+        elif found["word"]:
+            out.append(_Token(piece, tuple(_part(part[0]) for part in _PART.finditer(piece))))
+        at = found.end()
+    return out
+
+
+def _part(text: str) -> tuple[str, str]:
+    if text[0] == "`":
+        return "`", text[1:-1]
+    if text[0] == '"':
+        return '"', text[1:-1].replace('""', '"')
+    return "", text
+
+
+def _take_word(tokens: list[_Token], word: str) -> bool:
+    if tokens and tokens[0].bare.upper() == word:
+        tokens.pop(0)
+        return True
+    return False
+
+
+def _comparator(tokens: list[_Token], after: _Token) -> str:
+    if not tokens:
+        raise Invalid(f"Expected a comparison after {after.text!r}.")
+    token = tokens.pop(0)
+    if token.text in NUMERIC:
+        return token.text
+    word = token.bare.upper()
+    if word in ("LIKE", "ILIKE", "IN"):
+        return word
+    if word == "NOT" and _take_word(tokens, "IN"):
+        return "NOT IN"
+    if word == "IS":
+        negated = _take_word(tokens, "NOT")
+        if _take_word(tokens, "NULL"):
+            return "IS NOT NULL" if negated else "IS NULL"
+    raise Invalid(f"{token.text!r} after {after.text!r} is no comparison.")
+
+
+def _value(tokens: list[_Token], key: Key, comparator: str, name: str) -> Value:
+    if comparator in NULL:
+        return None
+    if comparator in LISTED:
+        return _list(tokens, name)
+    if not tokens:
+        raise Invalid(f"Expected a value after {name} {comparator}.")
+    token = tokens.pop(0)
+    if key.number:
+        return _number(token, key, name)
+    text = token.quoted
+    if text is None:
+        raise Invalid(f"{name} is compared with a quoted text, not with {token.text!r}.")
+    if comparator in ("LIKE", "ILIKE") and len(text) > MAX_PATTERN:
+        raise Invalid(f"The pattern for {name} is longer than {MAX_PATTERN} characters.")
+    return text
+
+
+def _number(token: _Token, key: Key, name: str) -> int | float:
+    text = token.bare or (token.quoted or "" if key.quoted_number else "")
+    if not _NUMBER.match(text):
+        raise Invalid(f"{name} is compared with a number, not with {token.text!r}.")
+    if text.lstrip("+-").isdigit():
+        whole = int(text)
+        if abs(whole) >= 1 << 63:
+            raise Invalid(f"{text} is beyond what {name} can be.")
+        return whole
+    if key.quoted_number:
+        raise Invalid(f"{name} is compared with a whole number, not with {token.text!r}.")
+    return float(text)
+
+
+def _list(tokens: list[_Token], name: str) -> tuple[str, ...]:
+    values: list[str] = []
+    if not tokens or tokens.pop(0).text != "(":
+        raise Invalid(f"Expected a list in parentheses after {name}.")
+    while tokens:
+        text = tokens.pop(0).quoted
+        if text is None:
+            break
+        values.append(text)
+        if not tokens:
+            break
+        sign = tokens.pop(0).text
+        if sign == ")":
+            return tuple(values)
+        if sign != ",":
+            break
+    raise Invalid(f"The list for {name} must hold quoted texts, separated by commas, and not be empty.")
