@@ -1,25 +1,56 @@
-"""Every message a worker understands: ids in, one call each, nothing returned."""
+"""Every background job and every beat: ids in, one command."""
 
 from __future__ import annotations
+
+import os
+import socket
+from typing import Any
 
 from celery import shared_task
 
 from core import jobs
+from core.access import SYSTEM
+from governance import ledger
+from workflows import commands
 
 
-@shared_task(name=jobs.RUN_TASK, acks_late=True, ignore_result=True)
-def run_job(*, job_id: int, **_: object) -> None:  # **_: old workers survive new arguments
-    """Do one job, if it is still to be done. Safe to run twice."""
+@shared_task(name="workflows.run_job")
+def run_job(*, job_id: int, **_: object) -> None:
+    """Do a job, if it is still to be done."""
     jobs.run(job_id)
 
 
-@shared_task(name="workflows.sweep", ignore_result=True)
+@shared_task(name="workflows.sweep")
 def sweep(**_: object) -> None:
-    """Take up what a lost worker left and what nobody was told of."""
+    """Take up what lost workers left and what no message announced."""
     jobs.sweep()
 
 
-@shared_task(name="workflows.tidy_broker", ignore_result=True)
-def tidy_broker(**_: object) -> None:
-    """Remove the files of messages that were taken, where the broker is a folder."""
-    jobs.tidy_broker()
+@shared_task(name="workflows.sequence_ledger")
+def sequence_ledger(*, whole: bool = False, **_: object) -> None:
+    """Give committed events their place, batch after batch."""
+    while ledger.sequence(whole=whole):
+        pass
+
+
+@shared_task(name="workflows.expire_requests")
+def expire_requests(**_: object) -> None:
+    """Close requests whose time ended."""
+    commands.expire_requests(actor=SYSTEM)
+
+
+@jobs.handler(commands.ADVANCE)
+def advance_request(*, request_id: int, **_: Any) -> None:
+    """Move a request on."""
+    commands.advance_request(actor=SYSTEM, request_id=request_id)
+
+
+@jobs.handler(commands.EXECUTE)
+def execute_request(*, request_id: int, **_: Any) -> None:
+    """Carry out an approved request. Safe to run twice: the second time it is not approved any more."""
+    commands.execute_request(actor=SYSTEM, request_id=request_id)
+
+
+def worker_name() -> str:
+    """Return who works here, as evidence names it."""
+    return f"{socket.gethostname()}:{os.getpid()}"

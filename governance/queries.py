@@ -1,0 +1,326 @@
+"""Policies, bindings, check runs and audit events as pages and the API read them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from core import access
+from core.access import Actor, Permission
+from core.errors import NotFound
+from core.models import AuditEvent, LedgerCheckpoint
+from governance.models import Binding, CheckRun, EvidenceTable, Finding, Measurement, Policy, PolicyRevision
+
+
+@dataclass(frozen=True)
+class BindingRow:
+    """A policy in force: where and with what."""
+
+    name: str
+    policy: str
+    models: list[str]
+    risk_tiers: list[str]
+    tags: dict[str, str]
+    stages: list[str]
+    aliases: list[str]
+    parameters: dict[str, Any]
+    created_by: str
+    valid_from: datetime
+    valid_to: datetime | None
+
+
+@dataclass(frozen=True)
+class RevisionRow:
+    policy: str
+    number: int
+    digest: str
+    document: str
+    published_by: str
+    published_at: datetime
+
+
+@dataclass(frozen=True)
+class PolicyRow:
+    """A policy with its newest revision first, and the bindings that put it in force."""
+
+    name: str
+    revisions: list[RevisionRow]
+    bindings: list[BindingRow]
+
+
+def policies(actor: Actor) -> list[PolicyRow]:
+    """Return every policy with its revisions and its bindings in force, by name."""
+    access.require(actor, Permission.POLICY_READ)
+    revisions: dict[str, list[RevisionRow]] = defaultdict(list)
+    for row in PolicyRevision.objects.select_related("policy", "published_by").order_by("-number"):
+        revisions[row.policy.name].append(_revision(row))
+    in_force: dict[str, list[BindingRow]] = defaultdict(list)
+    for binding in bindings(actor):
+        in_force[binding.policy].append(binding)
+    names = Policy.objects.order_by("name").values_list("name", flat=True)
+    return [PolicyRow(name, revisions[name], in_force[name]) for name in names]
+
+
+def policy(actor: Actor, name: str) -> PolicyRow:
+    """Return one policy. Raises NotFound."""
+    for row in policies(actor):
+        if row.name == name:
+            return row
+    raise NotFound(f"There is no policy {name!r}.")
+
+
+def bindings(actor: Actor, *, past: bool = False) -> list[BindingRow]:
+    """Return the bindings in force, or with ``past`` all there ever were, by name and time."""
+    access.require(actor, Permission.POLICY_READ)
+    rows = Binding.objects.select_related("policy", "created_by").order_by("name", "-valid_from")
+    return [_binding(row) for row in (rows if past else rows.filter(valid_to__isnull=True))]
+
+
+@dataclass(frozen=True)
+class MeasurementRow:
+    metric: str
+    slice: str
+    value: float | None
+    n: int | None
+    ci_low: float | None
+    ci_high: float | None
+    method: str
+
+
+@dataclass(frozen=True)
+class FindingRow:
+    check: str
+    rule: str
+    severity: str
+    location: str
+    message: str
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A table of evidence, as data."""
+
+    check: str
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class CheckRunRow:
+    """A check run with what it found."""
+
+    id: UUID
+    model: str
+    version: int
+    check: str
+    check_revision: str
+    parameters: dict[str, Any]
+    dataset: str
+    dataset_digest: str
+    content_digest: str
+    inputs_digest: str
+    result_digest: str
+    state: str
+    progress: float
+    progress_text: str
+    error_code: str
+    error_message: str
+    worker: str
+    isolation: str
+    environment: dict[str, Any]
+    requested_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    measurements: list[MeasurementRow]
+    findings: list[FindingRow]
+    tables: list[TableRow]
+    log: str
+
+
+def check_runs(actor: Actor) -> QuerySet[CheckRun]:
+    """Return the check runs the actor may see, newest first, for lists that page."""
+    rows = CheckRun.objects.select_related("version__model", "dataset_version__dataset").order_by("-created_at", "id")
+    return access.visible(actor, rows, Permission.MODEL_READ, "version__model")
+
+
+def check_run(actor: Actor, run_id: UUID | str) -> CheckRunRow:
+    """Return one check run in full. Raises NotFound."""
+    found = check_runs(actor).filter(pk=run_id).first()
+    if found is None:
+        raise NotFound(f"There is no check run {run_id}, or you may not see it.")
+    return detailed([found])[0]
+
+
+def detailed(runs: Iterable[CheckRun]) -> list[CheckRunRow]:
+    """Return check runs with their measurements, findings and tables, in three statements for all of them."""
+    runs = list(runs)
+    ids = [run.pk for run in runs]
+    measurements: dict[Any, list[MeasurementRow]] = defaultdict(list)
+    for m in Measurement.objects.filter(run__in=ids).order_by("pk"):
+        measurements[m.run_id].append(MeasurementRow(m.metric, m.slice, m.value, m.n, m.ci_low, m.ci_high, m.method))
+    checks = {run.pk: run.check_name for run in runs}
+    findings: dict[Any, list[FindingRow]] = defaultdict(list)
+    for f in Finding.objects.filter(run__in=ids).order_by("pk"):
+        findings[f.run_id].append(FindingRow(checks[f.run_id], f.rule, f.severity, f.location, f.message))
+    tables: dict[Any, list[TableRow]] = defaultdict(list)
+    for t in EvidenceTable.objects.filter(run__in=ids).order_by("pk"):
+        tables[t.run_id].append(TableRow(checks[t.run_id], t.name, t.title, t.columns, t.rows))
+    return [_check_run(run, measurements[run.pk], findings[run.pk], tables[run.pk]) for run in runs]
+
+
+@dataclass(frozen=True)
+class AuditEventRow:
+    """An audit event with its place in the ledger; position is None until it was sequenced."""
+
+    id: int
+    occurred_at: datetime
+    action: str
+    actor: str
+    subject_type: str
+    subject_id: str
+    scope: str
+    request_id: str
+    body: dict[str, Any]
+    position: int | None
+    leaf_hash: str
+
+
+def audit_events(
+    actor: Actor,
+    *,
+    action: str = "",
+    by: str = "",
+    subject: str = "",
+    scope: str = "",
+    before_id: int | None = None,
+    limit: int = 50,
+) -> list[AuditEventRow]:
+    """Return audit events, newest first, before an id if one is given (keyset paging).
+
+    action: an event's name or its beginning, such as ``promotion``. by: an account's name. subject: ``type`` or ``type:id``.
+    scope: ``model:<id>`` or ``experiment:<id>``.
+    """
+    access.require(actor, Permission.AUDIT_READ)
+    rows = AuditEvent.objects.select_related("entry").order_by("-id")
+    if action:
+        rows = rows.filter(action=action) if "." in action else rows.filter(action__startswith=f"{action}.")
+    if by:
+        rows = rows.filter(actor=by)
+    if subject:
+        kind, _, identity = subject.partition(":")
+        rows = rows.filter(subject_type=kind, **({"subject_id": identity} if identity else {}))
+    if scope:
+        rows = rows.filter(scope=scope)
+    if before_id is not None:
+        rows = rows.filter(id__lt=before_id)
+    return [_event(row) for row in rows[: min(limit, 1000)]]
+
+
+def audit_event(actor: Actor, event_id: int) -> AuditEventRow:
+    """Return one audit event. Raises NotFound."""
+    access.require(actor, Permission.AUDIT_READ)
+    row = AuditEvent.objects.select_related("entry").filter(pk=event_id).first()
+    if row is None:
+        raise NotFound(f"There is no audit event {event_id}.")
+    return _event(row)
+
+
+@dataclass(frozen=True)
+class LedgerHead:
+    """How far the ledger is sequenced."""
+
+    size: int
+    root_hash: str
+    created_at: datetime | None
+
+
+def ledger_head() -> LedgerHead:
+    """Return the newest checkpoint; it holds no secrets, so anyone signed in may see it."""
+    head = LedgerCheckpoint.objects.order_by("-size").first()
+    return LedgerHead(head.size, head.root_hash, head.created_at) if head else LedgerHead(0, "", None)
+
+
+def _name(user: Any) -> str:
+    return user.username if user is not None else ""
+
+
+def _revision(row: PolicyRevision) -> RevisionRow:
+    return RevisionRow(row.policy.name, row.number, row.digest, row.document, _name(row.published_by), row.published_at)
+
+
+def _binding(row: Binding) -> BindingRow:
+    return BindingRow(
+        name=row.name,
+        policy=row.policy.name,
+        models=row.models_matching,
+        risk_tiers=row.risk_tiers,
+        tags=row.tags,
+        stages=row.stages,
+        aliases=row.aliases,
+        parameters=row.parameters,
+        created_by=_name(row.created_by),
+        valid_from=row.valid_from,
+        valid_to=row.valid_to,
+    )
+
+
+def _check_run(
+    run: CheckRun, measurements: list[MeasurementRow], findings: list[FindingRow], tables: list[TableRow]
+) -> CheckRunRow:
+    dataset = run.dataset_version
+    return CheckRunRow(
+        id=run.pk,
+        model=run.version.model.name,
+        version=run.version.number,
+        check=run.check_name,
+        check_revision=run.check_revision,
+        parameters=run.parameters,
+        dataset=str(dataset) if dataset else "",
+        dataset_digest=dataset.digest if dataset else "",
+        content_digest=run.content_digest,
+        inputs_digest=run.inputs_digest,
+        result_digest=run.result_digest,
+        state=run.state,
+        progress=run.progress,
+        progress_text=run.progress_text,
+        error_code=run.error_code,
+        error_message=run.error_message,
+        worker=run.worker,
+        isolation=run.isolation,
+        environment=run.environment,
+        requested_by=run.requested_by,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        measurements=measurements,
+        findings=findings,
+        tables=tables,
+        log=run.log,
+    )
+
+
+def _event(row: AuditEvent) -> AuditEventRow:
+    entry = getattr(row, "entry", None)
+    return AuditEventRow(
+        id=row.pk,
+        occurred_at=row.occurred_at,
+        action=row.action,
+        actor=row.actor,
+        subject_type=row.subject_type,
+        subject_id=row.subject_id,
+        scope=row.scope,
+        request_id=row.request_id,
+        body=json.loads(row.body),
+        position=entry.position if entry else None,
+        leaf_hash=entry.leaf_hash if entry else "",
+    )

@@ -1,0 +1,59 @@
+"""What guards a place, and the refusal that says so: one wording for every client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from core.errors import Blocked
+from governance.commands import bindings_for
+from governance.gate import RequirementResult
+from governance.models import Binding
+from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment
+from workflows.assessment import foresee, pin_of
+
+
+def governed_places(model: RegisteredModel, version: ModelVersion | None = None) -> list[tuple[str, str, list[Binding]]]:
+    """Return the governed stages and aliases that a model, or one of its versions, holds now, as (kind, name, bindings)."""
+    stages = StageAssignment.objects.filter(model=model, valid_to__isnull=True)
+    aliases = AliasAssignment.objects.filter(model=model, valid_to__isnull=True)
+    if version is not None:
+        stages, aliases = stages.filter(version=version), aliases.filter(version=version)
+    held = [("stage", name) for name in stages.values_list("stage_id", flat=True).distinct()]
+    held += [("alias", name) for name in aliases.values_list("alias", flat=True).distinct()]
+    places = [(kind, name, bindings_for(model, kind=kind, target=name)) for kind, name in held]
+    return [place for place in places if place[2]]
+
+
+def refusal(version: ModelVersion, *, target_kind: str, target: str, bindings: list[Binding]) -> Blocked:
+    """Return the refusal of a direct move to a governed place: policy, unmet requirements, and where to ask."""
+    verdict = foresee(version, target_kind=target_kind, target=target, bindings=bindings)
+    policies = [f"{pin.policy} v{pin.revision}" for pin in map(pin_of, bindings)]
+    unmet = [requirement_details(r) for r in verdict.blocking]
+    page = f"{settings.PUBLIC_URL}/models/{version.model.name}/versions/{version.number}/"
+    api = f"{settings.PUBLIC_URL}/api/v1/promotion-requests/"
+    return Blocked(
+        f"{target_kind.capitalize()} {target} of {version.model.name} is governed by policy {', '.join(policies)}. "
+        f"Not met yet: {'; '.join(r['title'] for r in unmet) or 'nothing, but it takes a request'}. "
+        f"Ask for the promotion at {page} or with POST {api}.",
+        policies=policies,
+        requirements=unmet,
+        ask_at=page,
+        ask_api=api,
+    )
+
+
+def requirement_details(result: RequirementResult) -> dict[str, Any]:
+    """Return a requirement's outcome as plain JSON, as refusals carry it."""
+    return {
+        "policy": result.policy,
+        "id": result.id,
+        "title": result.title,
+        "state": result.state.value,
+        "reason": result.reason,
+        "how_to_satisfy": result.how_to_satisfy,
+        "value": result.value,
+        "limit": result.limit,
+        "champion": result.champion,
+    }

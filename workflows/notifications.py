@@ -1,0 +1,20 @@
+"""Who is told what, in the app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.models import User
+from workflows.assessment import REVIEW_ROLES
+from workflows.models import Notification, PromotionRequest
+
+
+def tell(users: Iterable[User], request: PromotionRequest, kind: str, text: str) -> None:
+    """Put a line into people's inboxes, in the caller's transaction."""
+    Notification.objects.bulk_create([Notification(user=user, request=request, kind=kind, text=text[:300]) for user in users])
+
+
+def reviewers(*, barred: Iterable[str]) -> list[User]:
+    """Return the people who may review, without those who had a part in the work."""
+    rows = User.objects.filter(groups__name__in=REVIEW_ROLES, is_active=True).exclude(username__in=list(barred))
+    return list(rows.distinct().order_by("username"))

@@ -1,0 +1,421 @@
+"""Requests as pages and the API read them: frozen, complete, limited to what the actor may see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.db.models import Q, QuerySet
+
+from core import access
+from core.access import Actor, Permission
+from core.errors import NotFound
+from core.models import AuditEvent, User
+from governance import queries as governance_queries
+from governance.commands import bindings_for
+from governance.facts import VersionFacts
+from governance.gate import Verdict
+from governance.models import Decision
+from governance.queries import CheckRunRow
+from registry.models import ModelVersion
+from tracking.models import Param
+from workflows.assessment import REVIEW_ROLES, Assessment, assess, foresee
+from workflows.models import OPEN_STATES, Notification, PromotionRequest, Review
+from workflows.rules.separation_of_duties import as_mapping, parts_of
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    """A promotion request in a list."""
+
+    id: int
+    reference: str
+    model: str
+    version: int
+    risk_tier: str
+    target_kind: str
+    target: str
+    from_stage: str
+    champion: int | None
+    state: str
+    reason: str
+    requested_by: str
+    requested_by_name: str
+    created_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None
+    expires_at: datetime | None
+    subject_digest: str
+    archive_existing: bool
+    failure: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+
+@dataclass(frozen=True)
+class ReviewRow:
+    """A review as given; of a person's reviews the latest counts, if it is on the evidence as it is."""
+
+    id: int
+    reviewer: str
+    reviewer_name: str
+    verdict: str
+    comment: str
+    evidence_digest: str
+    created_at: datetime
+    is_latest: bool
+    counts: bool
+    why_not: str
+
+
+@dataclass(frozen=True)
+class Eligibility:
+    """Whether a person may decide on a request now, and every reason why not."""
+
+    username: str
+    display_name: str
+    eligible: bool
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class CheckLink:
+    role: str  # candidate | champion
+    run: CheckRunRow
+
+
+@dataclass(frozen=True)
+class TimelineEntry:
+    """One audit event of a request, in the words of the ledger."""
+
+    at: datetime
+    action: str
+    actor: str
+    after: Mapping[str, Any]
+    before: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """What a gate found when the request was approved or carried out."""
+
+    id: str
+    purpose: str
+    outcome: str
+    policies: list[dict[str, Any]]
+    facts_digest: str
+    verdict_digest: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True)
+class PinRow:
+    binding: str
+    policy: str
+    revision: int
+    digest: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RequestPage:
+    """All that a person needs to decide on one page."""
+
+    request: RequestRow
+    verdict: Verdict
+    candidate: VersionFacts
+    champion: VersionFacts
+    candidate_params: dict[str, str]
+    champion_params: dict[str, str]
+    policies: list[PinRow]
+    checks: list[CheckLink]
+    reviews: list[ReviewRow]
+    people: list[Eligibility]
+    me: Eligibility
+    may_withdraw: bool
+    may_execute: bool
+    may_resubmit: bool
+    evidence_digest: str
+    timeline: list[TimelineEntry]
+    decisions: list[DecisionRow]
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """What waits on the actor, what they asked for, and what was said to them."""
+
+    waiting_on_me: list[RequestRow]
+    mine: list[RequestRow]
+    others: list[RequestRow]
+    notifications: list[NotificationRow]
+
+
+@dataclass(frozen=True)
+class NotificationRow:
+    request: int
+    kind: str
+    text: str
+    created_at: datetime
+    read: bool
+
+
+def requests(
+    actor: Actor, *, model: str = "", version: int | None = None, state: str = "", requested_by: str = ""
+) -> QuerySet[PromotionRequest]:
+    """Return the requests the actor may see, newest first, for lists that page; state may be ``open``."""
+    rows = PromotionRequest.objects.select_related("model", "version", "champion", "requested_by").order_by("-created_at", "-pk")
+    if model:
+        rows = rows.filter(model__name=model)
+    if version is not None:
+        rows = rows.filter(version__number=version)
+    if state:
+        rows = rows.filter(state__in=OPEN_STATES) if state == "open" else rows.filter(state=state)
+    if requested_by:
+        rows = rows.filter(requested_by__username=requested_by)
+    return access.visible(actor, rows, Permission.MODEL_READ, "model")
+
+
+def request_row(row: PromotionRequest) -> RequestRow:
+    """Return a request for a list; model, version, champion and requester must be loaded."""
+    return RequestRow(
+        id=row.pk,
+        reference=row.reference,
+        model=row.model.name,
+        version=row.version.number,
+        risk_tier=row.model.risk_tier,
+        target_kind=row.target_kind,
+        target=row.target,
+        from_stage=row.from_stage,
+        champion=row.champion.number if row.champion else None,
+        state=row.state,
+        reason=row.reason,
+        requested_by=row.requested_by.username,
+        requested_by_name=row.requested_by.display_name,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        closed_at=row.closed_at,
+        expires_at=row.expires_at,
+        subject_digest=row.subject_digest,
+        archive_existing=row.archive_existing,
+        failure=row.failure,
+    )
+
+
+def inbox(actor: Actor, *, limit: int = 100) -> Inbox:
+    """Return the actor's inbox in a constant number of statements: the oldest that wait on them first."""
+    waiting: list[RequestRow] = []
+    if actor.grants(Permission.PROMOTION_REVIEW):
+        decided = Review.objects.filter(reviewer_id=actor.user_id).values("request_id")
+        rows = requests(actor).filter(state="in_review").exclude(requested_by_id=actor.user_id)
+        rows = rows.exclude(version__created_by_id=actor.user_id).exclude(pk__in=decided)
+        waiting = [request_row(row) for row in rows.order_by("created_at", "pk")[:limit]]
+    mine = [request_row(row) for row in requests(actor).filter(requested_by_id=actor.user_id)[:limit]]
+    seen = [row.id for row in waiting]
+    others = requests(actor).filter(state__in=OPEN_STATES).exclude(requested_by_id=actor.user_id).exclude(pk__in=seen)[:limit]
+    notes = Notification.objects.filter(user_id=actor.user_id).order_by("-created_at", "-pk")[:20]
+    return Inbox(
+        waiting,
+        mine,
+        [request_row(row) for row in others],
+        [NotificationRow(n.request_id, n.kind, n.text, n.created_at, n.read_at is not None) for n in notes],
+    )
+
+
+def waiting_count(actor: Actor) -> int:
+    """Return how many requests wait on the actor's review."""
+    if not actor.grants(Permission.PROMOTION_REVIEW):
+        return 0
+    decided = Review.objects.filter(reviewer_id=actor.user_id).values("request_id")
+    rows = requests(actor).filter(state="in_review").exclude(requested_by_id=actor.user_id)
+    return int(rows.exclude(version__created_by_id=actor.user_id).exclude(pk__in=decided).count())
+
+
+def request_page(actor: Actor, request_id: int) -> RequestPage:
+    """Return a request with its evidence, reviews and people. Raises NotFound when absent or hidden."""
+    row = _request(actor, request_id)
+    assessment = assess(row)
+    barred = as_mapping(assessment.makers)
+    people = _people(barred)
+    me = _eligibility(actor.username, actor.display_name, actor.roles, assessment, row.state)
+    runs = {run.id: run for run in governance_queries.detailed(_runs(actor, assessment))}
+    owns = row.requested_by_id == actor.user_id
+    manages = owns or access.explain(actor, Permission.MODEL_MANAGE, row.model).allowed
+    may_ask = access.explain(actor, Permission.PROMOTION_REQUEST, row.model).allowed
+    params = _params([v for v in (row.version, row.champion) if v is not None])
+    return RequestPage(
+        request=request_row(row),
+        verdict=assessment.verdict,
+        candidate=assessment.facts.version,
+        champion=assessment.facts.champion,
+        candidate_params=params.get(row.version.run_id, {}),
+        champion_params=params.get(row.champion.run_id, {}) if row.champion else {},
+        policies=[PinRow(p.binding, p.policy, p.revision, p.digest, p.parameters) for p in assessment.pins],
+        checks=[CheckLink(link.role, runs[link.run_id]) for link in assessment.checks if link.run_id in runs],
+        reviews=_reviews(row, assessment),
+        people=people,
+        me=me,
+        may_withdraw=row.state in OPEN_STATES and manages,
+        may_execute=row.state == "approved" and may_ask,
+        may_resubmit=row.state == "changes_requested" and may_ask,
+        evidence_digest=assessment.evidence_digest,
+        timeline=_timeline(row),
+        decisions=decisions(row.pk),
+    )
+
+
+def eligibility(actor: Actor, request_id: int, username: str) -> Eligibility:
+    """Say whether an account may decide on a request now, and every reason why not. Raises NotFound."""
+    row = _request(actor, request_id)
+    user = User.objects.filter(username=username, is_active=True).first()
+    if user is None:
+        raise NotFound(f"There is no account {username!r}.")
+    roles = frozenset(user.groups.values_list("name", flat=True))
+    return _eligibility(user.username, user.display_name, roles, assess(row), row.state)
+
+
+def outlook(actor: Actor, version: ModelVersion, *, target_kind: str = "stage", target: str = "Production") -> Verdict | None:
+    """Return what stands between a version and a place, from the evidence there is; None where nothing guards it."""
+    bindings = bindings_for(version.model, kind=target_kind, target=target)
+    return foresee(version, target_kind=target_kind, target=target, bindings=bindings) if bindings else None
+
+
+def decisions(request_id: int) -> list[DecisionRow]:
+    """Return what the gate found for a request, oldest first."""
+    rows = Decision.objects.filter(request_id=request_id).order_by("decided_at")
+    return [
+        DecisionRow(str(d.pk), d.purpose, d.outcome, d.policies, d.facts_digest, d.verdict_digest, d.decided_at) for d in rows
+    ]
+
+
+@dataclass(frozen=True)
+class DecisionHistory:
+    """Everything that was decided about one version: an auditor's answer to who, when and on which evidence."""
+
+    request: RequestRow
+    policies: list[PinRow]
+    reviews: list[ReviewRow]
+    checks: list[dict[str, Any]]
+    decisions: list[DecisionRow]
+    timeline: list[TimelineEntry]
+
+
+def decision_history(actor: Actor, model: str, version: int) -> list[DecisionHistory]:
+    """Return the requests for a version with their reviews, evidence digests, decisions and events, oldest first."""
+    histories = []
+    for row in requests(actor, model=model, version=version).order_by("created_at", "pk"):
+        assessment = assess(row)
+        histories.append(
+            DecisionHistory(
+                request=request_row(row),
+                policies=[PinRow(p.binding, p.policy, p.revision, p.digest, p.parameters) for p in assessment.pins],
+                reviews=_reviews(row, assessment),
+                checks=[
+                    {
+                        "role": link.role,
+                        "run": str(link.run_id),
+                        "check": link.run.check_name,
+                        "state": link.run.state,
+                        "inputs_digest": link.run.inputs_digest,
+                        "result_digest": link.run.result_digest,
+                    }
+                    for link in assessment.checks
+                ],
+                decisions=decisions(row.pk),
+                timeline=_timeline(row),
+            )
+        )
+    return histories
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain JSON."""
+    return dict(msgspec.to_builtins(verdict))
+
+
+def _request(actor: Actor, request_id: int) -> PromotionRequest:
+    rows = PromotionRequest.objects.select_related(
+        "model", "version__model", "version__created_by__responsible", "requested_by__responsible", "champion__model"
+    ).select_related("champion__created_by")
+    found = access.visible(actor, rows, Permission.MODEL_READ, "model").filter(pk=request_id).first()
+    if found is None:
+        raise NotFound(f"There is no promotion request {request_id}, or you may not see it.")
+    return found
+
+
+def _runs(actor: Actor, assessment: Assessment) -> Any:
+    return governance_queries.check_runs(actor).filter(pk__in=[link.run_id for link in assessment.checks])
+
+
+def _eligibility(username: str, display_name: str, roles: frozenset[str], assessment: Assessment, state: str) -> Eligibility:
+    reasons = [part.replace("you ", f"{username} ", 1) for part in parts_of(username, assessment.makers)]
+    if not roles & set(REVIEW_ROLES):
+        reasons.append(f"{username} does not hold a role that may review ({', '.join(REVIEW_ROLES)})")
+    if state != "in_review":
+        reasons.append(f"the request is {state.replace('_', ' ')}, not in review")
+    return Eligibility(username, display_name, not reasons, reasons)
+
+
+def _people(barred: Mapping[str, str]) -> list[Eligibility]:
+    rows = User.objects.filter(groups__name__in=REVIEW_ROLES, is_active=True).distinct().order_by("username")[:50]
+    found = [
+        Eligibility(
+            u.username,
+            u.display_name,
+            u.username not in barred,
+            [f"{u.username} {barred[u.username]}"] if u.username in barred else [],
+        )
+        for u in rows
+    ]
+    listed = {person.username for person in found}
+    found += [Eligibility(name, name, False, [f"{name} {part}"]) for name, part in barred.items() if name not in listed]
+    return found
+
+
+def _reviews(row: PromotionRequest, assessment: Assessment) -> list[ReviewRow]:
+    facts = {review.reviewer: review for review in assessment.facts.reviews}
+    given = list(row.reviews.select_related("reviewer").order_by("pk"))
+    latest = {review.reviewer_id: review.pk for review in given}
+    return [
+        ReviewRow(
+            id=review.pk,
+            reviewer=review.reviewer.username,
+            reviewer_name=review.reviewer.display_name,
+            verdict=review.verdict,
+            comment=review.comment,
+            evidence_digest=review.evidence_digest,
+            created_at=review.created_at,
+            is_latest=latest[review.reviewer_id] == review.pk,
+            counts=latest[review.reviewer_id] == review.pk and facts[review.reviewer.username].counts,
+            why_not=facts[review.reviewer.username].why_not
+            if latest[review.reviewer_id] == review.pk
+            else "a later review of the same person replaced it",
+        )
+        for review in given
+    ]
+
+
+def _params(versions: list[ModelVersion]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for run_id, key, value in Param.objects.filter(run_id__in=[v.run_id for v in versions if v.run_id]).values_list(
+        "run_id", "key", "value"
+    ):
+        found.setdefault(run_id, {})[key] = value
+    return found
+
+
+def _timeline(row: PromotionRequest) -> list[TimelineEntry]:
+    runs = [str(pk) for pk in row.checks.values_list("run_id", flat=True)]
+    events = AuditEvent.objects.filter(
+        Q(subject_type="promotion_request", subject_id=str(row.pk)) | Q(subject_type="check_run", subject_id__in=runs)
+    ).order_by("id")[:500]
+    bodies = [(event, json.loads(event.body)) for event in events]
+    return [
+        TimelineEntry(event.occurred_at, event.action, event.actor, body.get("after") or {}, body.get("before") or {})
+        for event, body in bodies
+    ]
