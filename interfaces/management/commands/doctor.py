@@ -18,6 +18,19 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+_EMPTY_SANDBOX = (
+    "--unshare-all",
+    "--unshare-user",
+    "--disable-userns",
+    "--ro-bind",
+    "/",
+    "/",
+    "--proc",
+    "/proc",
+    "--dev",
+    "/dev",
+)
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -84,20 +97,7 @@ def sandbox() -> Diagnosis:
     if program is None:
         return Diagnosis(weaker, f"bubblewrap is not installed (Debian: apt-get install bubblewrap){refused}")
     tried = subprocess.run(
-        [
-            program,
-            "--unshare-all",
-            "--unshare-user",
-            "--disable-userns",
-            "--ro-bind",
-            "/",
-            "/",
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-        ]
-        + ["/bin/true"],
+        [program, *_EMPTY_SANDBOX, "/bin/true"],
         capture_output=True,
         text=True,
         timeout=20,
@@ -134,7 +134,7 @@ def examine(examination: Callable[[], Diagnosis]) -> Diagnosis:
     """Return the answer of one examination; whatever it trips over is its answer, as the others must still be made."""
     try:
         return examination()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         return Diagnosis("failure", f"{type(error).__name__}: {error}".splitlines()[0])
 
 
