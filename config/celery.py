@@ -15,5 +15,13 @@ app.autodiscover_tasks(["workflows"])
 # Rows are the truth, so a lost nudge costs one sweep. A message nobody took in time is dropped: the next one says the same.
 app.conf.beat_schedule = {
     "take up what was left": {"task": "workflows.sweep", "schedule": 5.0, "options": {"expires": 10}},
+    "give events their place in the ledger": {"task": "workflows.sequence_ledger", "schedule": 2.0, "options": {"expires": 5}},
+    "look for events that committed late": {
+        "task": "workflows.sequence_ledger",
+        "schedule": 3600.0,
+        "kwargs": {"whole": True},
+        "options": {"expires": 600},
+    },
+    "close requests whose time ended": {"task": "workflows.expire_requests", "schedule": 60.0, "options": {"expires": 60}},
     "tidy the broker's folder": {"task": "workflows.tidy_broker", "schedule": 3600.0, "options": {"expires": 600}},
 }

@@ -86,7 +86,7 @@ def delete_version(*, actor: Actor, model_name: str, version: int) -> None:
     _refuse_held(subject.model, subject, "deleted")
     if subject.promotion_requests.filter(state__in=OPEN_STATES).exists():
         raise Conflict(f"A promotion request is open for {subject}; withdraw it first.", code="request_open")
-    registry_commands.delete_version(actor=actor, model_name=model_name, version=version)
+    registry_commands.delete_version(actor=actor, model_name=model_name, number=version)
 
 
 @transaction.atomic
@@ -96,7 +96,7 @@ def delete_model(*, actor: Actor, model_name: str) -> None:
     _refuse_held(model, None, "deleted")
     if model.promotion_requests.filter(state__in=OPEN_STATES).exists():
         raise Conflict(f"A promotion request is open for {model_name}; withdraw it first.", code="request_open")
-    registry_commands.delete_model(actor=actor, model_name=model_name)
+    registry_commands.delete_model(actor=actor, name=model_name)
 
 
 @transaction.atomic
@@ -104,7 +104,7 @@ def rename_model(*, actor: Actor, model_name: str, new_name: str) -> None:
     """Rename a model. Raises Blocked while a version holds a governed place: its policy may be bound by the name."""
     model = _model(actor, model_name, Permission.MODEL_MANAGE)
     _refuse_held(model, None, "renamed")
-    registry_commands.rename_model(actor=actor, model_name=model_name, new_name=new_name)
+    registry_commands.rename_model(actor=actor, name=model_name, new_name=new_name)
 
 
 @transaction.atomic

@@ -10,8 +10,10 @@ from celery import shared_task
 
 from core import jobs
 from core.access import SYSTEM
+from core.errors import Conflict
 from governance import ledger
-from workflows import commands
+from governance.commands import RUN_CHECK
+from workflows import checking, commands
 
 
 @shared_task(name="workflows.run_job")
@@ -24,6 +26,7 @@ def run_job(*, job_id: int, **_: object) -> None:
 def sweep(**_: object) -> None:
     """Take up what lost workers left and what no message announced."""
     jobs.sweep()
+    checking.settle_orphans()
 
 
 @shared_task(name="workflows.sequence_ledger")
@@ -31,6 +34,12 @@ def sequence_ledger(*, whole: bool = False, **_: object) -> None:
     """Give committed events their place, batch after batch."""
     while ledger.sequence(whole=whole):
         pass
+
+
+@shared_task(name="workflows.tidy_broker")
+def tidy_broker(**_: object) -> None:
+    """Remove the files of messages that were taken, where the broker is a folder."""
+    jobs.tidy_broker()
 
 
 @shared_task(name="workflows.expire_requests")
@@ -47,8 +56,18 @@ def advance_request(*, request_id: int, **_: Any) -> None:
 
 @jobs.handler(commands.EXECUTE)
 def execute_request(*, request_id: int, **_: Any) -> None:
-    """Carry out an approved request. Safe to run twice: the second time it is not approved any more."""
-    commands.execute_request(actor=SYSTEM, request_id=request_id)
+    """Carry out an approved request. Safe to run twice: the second time it is not approved any more, and nothing is done."""
+    try:
+        commands.execute_request(actor=SYSTEM, request_id=request_id)
+    except Conflict as error:
+        if error.code != "not_approved":
+            raise
+
+
+@jobs.handler(RUN_CHECK)
+def run_check(*, run_id: str, lease: jobs.Lease, **_: Any) -> None:
+    """Measure a check run."""
+    checking.run_check(run_id=run_id, worker=worker_name(), lease=lease)
 
 
 def worker_name() -> str:

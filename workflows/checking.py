@@ -1,0 +1,149 @@
+"""Carry out a check run: lay out the content, measure in the sandbox, keep what came back."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from artifacts.store import store
+from core import jobs
+from core.access import SYSTEM
+from core.jobs import Lease
+from core.models import Job, JobState
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.utils import timezone
+from governance import commands as governance_commands
+from governance.commands import CheckResult
+from governance.models import CheckRun, CheckState
+
+from workflows.commands import ADVANCE, EXECUTE
+from workflows.models import PromotionRequest
+from workflows.runner import sandbox
+from workflows.runner.sandbox import Isolation, Limits, Outcome, Progress
+
+log = logging.getLogger(__name__)
+
+_SEED = 20260331
+_GRACE = 60  # seconds a fresh row may be without its job: the sweep and the transaction that makes both can cross
+
+
+def isolation() -> Isolation:
+    """Return how models are kept apart here. Raises ImproperlyConfigured where only a weaker way than allowed works."""
+    if settings.SANDBOX != "process":
+        usable = sandbox.detect()
+        if usable.isolation is Isolation.BUBBLEWRAP:
+            return Isolation.BUBBLEWRAP
+        if settings.SANDBOX == "bubblewrap":
+            raise ImproperlyConfigured(f"SANDBOX is bubblewrap, but it does not work here: {usable.reason}")
+    if not settings.SANDBOX_ALLOW_PROCESS:
+        raise ImproperlyConfigured(
+            "Models would be loaded without bubblewrap. Install it, or set SANDBOX_ALLOW_PROCESS=true where workers are isolated otherwise."
+        )
+    return Isolation.PROCESS
+
+
+def limits() -> Limits:
+    """Return what one check may use."""
+    return Limits(
+        memory_bytes=settings.SANDBOX_MEMORY_BYTES,
+        cpu_seconds=settings.SANDBOX_WALL_SECONDS,
+        wall_seconds=settings.SANDBOX_WALL_SECONDS,
+    )
+
+
+def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
+    """Measure a queued run and record the result. Safe to run twice: a finished run is left alone."""
+    kept_apart = isolation()
+    run = governance_commands.start_check(run_id=run_id, worker=worker, isolation=kept_apart.value)
+    if run is None:
+        return
+
+    def heartbeat(progress: Progress) -> bool:
+        shown = governance_commands.report_progress(run_id=run_id, worker=worker, done=progress.done, text=progress.text)
+        return shown and lease.held()
+
+    with tempfile.TemporaryDirectory(prefix="countersign-check-") as folder:
+        model, dataset = _lay_out(run, Path(folder))
+        outcome = sandbox.run(
+            _spec(run), model_dir=model, dataset_path=dataset, limits=limits(), isolation=kept_apart, heartbeat=heartbeat
+        )
+    if not lease.held():
+        raise jobs.Cancelled
+    _finish(run, worker, _result(outcome))
+
+
+def settle_orphans() -> int:
+    """End the check runs whose job is gone for good, and wake requests that should have moved; return how many of both."""
+    before = timezone.now() - timedelta(seconds=_GRACE)
+    busy = Job.objects.filter(state__in=[JobState.QUEUED, JobState.RUNNING])
+    count = 0
+    working = set(busy.filter(name=governance_commands.RUN_CHECK).values_list("key", flat=True))
+    for run in CheckRun.objects.filter(state__in=[CheckState.QUEUED, CheckState.RUNNING], created_at__lt=before):
+        if f"check:{run.pk}" not in working:
+            _orphaned(run)
+            count += 1
+    for name, states in ((ADVANCE, ["checking"]), (EXECUTE, ["approved"])):
+        waiting = PromotionRequest.objects.filter(state__in=states, updated_at__lt=before).values_list("pk", flat=True)
+        for request_id in waiting:
+            with transaction.atomic():
+                count += jobs.enqueue(name, key=f"{name}:{request_id}", request_id=request_id) is not None
+    return count
+
+
+def _lay_out(run: CheckRun, folder: Path) -> tuple[Path, Path | None]:
+    """Put the version's files and the data set where the sandbox can read them."""
+    blobs = store()
+    model = folder / "model"
+    model.mkdir()
+    for file in run.version.files.all():
+        path = model / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blobs.materialise(file.digest, path)
+    if run.dataset_version is None:
+        return model, None
+    dataset = folder / f"data.{run.dataset_version.format}"
+    blobs.materialise(run.dataset_version.blob_id, dataset)
+    return model, dataset
+
+
+def _spec(run: CheckRun) -> dict[str, Any]:
+    dataset = run.dataset_version
+    return {
+        "check": run.check_name,
+        "parameters": run.parameters,
+        "seed": _SEED,
+        "dataset": {"name": str(dataset), "target": dataset.target, "format": dataset.format} if dataset else None,
+    }
+
+
+def _result(outcome: Outcome) -> CheckResult:
+    return CheckResult(
+        state=CheckState(outcome.status),
+        error_code=outcome.error_code or "",
+        error_message=outcome.error_message or "",
+        measurements=outcome.measurements,
+        findings=outcome.findings,
+        tables=outcome.tables,
+        environment=outcome.environment,
+        log=outcome.log_tail,
+    )
+
+
+def _finish(run: CheckRun, worker: str, result: CheckResult) -> None:
+    with transaction.atomic():
+        if governance_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker=worker, result=result) is None:
+            log.warning("check run %s was finished by another worker; this result is dropped", run.pk)
+            return
+        for request_id in run.request_links.values_list("request_id", flat=True):
+            jobs.enqueue(ADVANCE, request_id=request_id)
+
+
+def _orphaned(run: CheckRun) -> None:
+    CheckRun.objects.filter(pk=run.pk, state=CheckState.QUEUED).update(state=CheckState.RUNNING, worker=run.worker)
+    message = "The worker was lost, or failed again and again, while it carried out this check. Run the checks again."
+    _finish(run, run.worker, CheckResult(state=CheckState.ERROR, error_code="worker_lost", error_message=message))

@@ -1,0 +1,159 @@
+"""Read what the child left in its folder, which a hostile model may have written."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from governance.checks.base import Finding, Measurement, Table
+from workflows.runner.outcome import Progress
+
+MOST_MEASUREMENTS = 10_000
+MOST_FINDINGS = 10_000
+MOST_TABLES = 50
+MOST_ROWS = 5000
+_PROGRESS_TAIL_BYTES = 4096
+
+_Name = Annotated[str, msgspec.Meta(max_length=200)]
+_Text = Annotated[str, msgspec.Meta(max_length=2000)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+_Cell = _Text | _Whole | float | None
+
+
+class InvalidResult(Exception):
+    """The child's result is not what a check can write."""
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Refuses fields that nobody expects."""
+
+
+class _Measurement(_Strict):
+    metric: _Name
+    value: float | None
+    slice: _Name
+    n: _Count | None
+    ci_low: float | None
+    ci_high: float | None
+    method: _Text
+
+
+class _Finding(_Strict):
+    rule: _Name
+    severity: Literal["info", "low", "medium", "high", "critical"]
+    location: _Text
+    message: _Text
+
+
+class _Table(_Strict):
+    name: _Name
+    title: _Name
+    columns: Annotated[tuple[_Name, ...], msgspec.Meta(max_length=64)]
+    rows: Annotated[tuple[tuple[_Cell, ...], ...], msgspec.Meta(max_length=MOST_ROWS)]
+
+
+class _Error(_Strict):
+    code: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    message: _Text
+
+
+class _Document(_Strict):
+    status: Literal["completed", "error"]
+    error: _Error | None
+    measurements: Annotated[tuple[_Measurement, ...], msgspec.Meta(max_length=MOST_MEASUREMENTS)]
+    findings: Annotated[tuple[_Finding, ...], msgspec.Meta(max_length=MOST_FINDINGS)]
+    tables: Annotated[tuple[_Table, ...], msgspec.Meta(max_length=MOST_TABLES)]
+    environment: Annotated[dict[_Name, _Name], msgspec.Meta(max_length=64)]
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A result that has passed: bounded, finite, and consistent with its status."""
+
+    error_code: str
+    error_message: str
+    measurements: tuple[Measurement, ...]
+    findings: tuple[Finding, ...]
+    tables: tuple[Table, ...]
+    environment: dict[str, str]
+
+
+def read_result(path: Path, limit_bytes: int) -> Result | None:
+    """Return the result in `path`, or None if there is none. Raises InvalidResult with the reason."""
+    raw = _read(path, limit_bytes)
+    if raw is None:
+        return None
+    try:
+        document = msgspec.json.decode(raw, type=_Document, strict=True)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as cause:
+        raise InvalidResult(str(cause)[:500]) from cause
+    _check(document)
+    return Result(
+        document.error.code if document.error else "",
+        document.error.message if document.error else "",
+        tuple(Measurement(**msgspec.structs.asdict(each)) for each in document.measurements),
+        tuple(Finding(**msgspec.structs.asdict(each)) for each in document.findings),
+        tuple(Table(**msgspec.structs.asdict(each)) for each in document.tables),
+        document.environment,
+    )
+
+
+def _check(document: _Document) -> None:
+    if (document.status == "error") != (document.error is not None):
+        raise InvalidResult("its status and its error contradict each other")
+    if document.error and (document.measurements or document.findings or document.tables):
+        raise InvalidResult("it carries an error and measurements at once")
+    for each in document.measurements:
+        if not all(value is None or math.isfinite(value) for value in (each.value, each.ci_low, each.ci_high)):
+            raise InvalidResult(f"{each.metric} is not a finite number")
+    for table in document.tables:
+        if any(len(row) != len(table.columns) for row in table.rows):
+            raise InvalidResult(f"a row of the table {table.name} has another length than its columns")
+        if any(isinstance(cell, float) and not math.isfinite(cell) for row in table.rows for cell in row):
+            raise InvalidResult(f"the table {table.name} holds a number that is not finite")
+
+
+def read_progress(path: Path) -> Progress | None:
+    """Return the last whole line of progress, or None if there is none that can be believed."""
+    try:
+        raw = _read(path, 1 << 30, tail_bytes=_PROGRESS_TAIL_BYTES)
+    except InvalidResult:
+        return None
+    for line in reversed((raw or b"").splitlines()):
+        try:
+            progress = msgspec.json.decode(line, type=Progress)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            continue
+        return Progress(min(max(progress.done, 0.0), 1.0), printable(progress.text)[:200])
+    return None
+
+
+def _read(path: Path, limit_bytes: int, tail_bytes: int = 0) -> bytes | None:
+    """Return the bytes of a plain file; never of a link, nor of a pipe, which would keep us waiting."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as cause:
+        raise InvalidResult(f"{path.name} cannot be opened as a plain file ({cause.strerror})") from cause
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise InvalidResult(f"{path.name} is not a plain file")
+        if status.st_size > limit_bytes:
+            raise InvalidResult(f"{path.name} is larger than {limit_bytes} bytes")
+        if tail_bytes:
+            file.seek(max(0, status.st_size - tail_bytes))
+        # The child may still be writing: what was measured above is not what is read here.
+        return file.read(limit_bytes + 1)[:limit_bytes] if not tail_bytes else file.read(tail_bytes)
+
+
+def printable(text: str) -> str:
+    """Return the text without control characters, which could rewrite a terminal or a log line; line ends stay."""
+    return "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in text)
