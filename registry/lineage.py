@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -75,6 +75,57 @@ def link(source: LineageNode, target: LineageNode, kind: EdgeKind, *, at: dateti
     """Draw an edge that holds from now on; drawing it again changes nothing."""
     LineageEdge.objects.get_or_create(
         source=source, target=target, kind=kind, valid_to=None, defaults={"valid_from": at or timezone.now(), "digest": digest}
+    )
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A node as it is to be, should there be none of its key yet. key: with its kind in front, as it is stored."""
+
+    kind: NodeKind
+    name: str
+    label: str
+    scope: str = ""
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind.value}:{self.name}"
+
+
+def record(nodes: Iterable[Draft], links: Iterable[tuple[Draft, Draft, EdgeKind]], *, at: datetime, digest: str = "") -> None:
+    """Write nodes and the edges between them, cause first, where there are none yet: three statements however many there are."""
+    drafts = {draft.key: draft for draft in nodes}
+    # In one order everywhere, so that two writers of the same nodes wait for each other instead of dead-locking.
+    LineageNode.objects.bulk_create(
+        [
+            LineageNode(kind=d.kind, key=d.key, label=d.label[:600], scope=d.scope, attributes=d.attributes, created_at=at)
+            for d in sorted(drafts.values(), key=lambda d: d.key)
+        ],
+        ignore_conflicts=True,
+    )
+    links = list(links)
+    if not links:
+        return
+    ids = dict(LineageNode.objects.filter(key__in=drafts).values_list("key", "id"))
+    edges = {(ids[cause.key], ids[effect.key], kind) for cause, effect, kind in links}
+    LineageEdge.objects.bulk_create(
+        [
+            LineageEdge(source_id=cause, target_id=effect, kind=kind, valid_from=at, digest=digest)
+            for cause, effect, kind in sorted(edges)
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def version_draft(version: ModelVersion) -> Draft:
+    """Return the node of a model version, to be written with ``record``."""
+    return Draft(
+        NodeKind.MODEL_VERSION,
+        f"{version.model_id}/{version.number}",
+        f"{version.model.name} v{version.number}",
+        scope=f"model:{version.model_id}",
+        attributes={"model": version.model.name, "version": version.number, "digest": version.content_digest},
     )
 
 

@@ -1,0 +1,60 @@
+"""What a registered model, its tags and a version number may look like, as MLflow's server has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from core.errors import Invalid
+
+MAX_NAME = 256
+MAX_TAG_KEY = 250
+MAX_TAG_VALUE = 100_000
+IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
+_MAX_NUMBER = 2**31 - 1
+
+
+def model_name(name: str) -> str:
+    """Return the name if it can name a model. Raises Invalid, saying why not."""
+    if not name.strip():
+        raise Invalid("A registered model needs a name that is not blank.")
+    if len(name) > MAX_NAME:
+        raise Invalid(f"The name of a registered model has at most {MAX_NAME} characters.")
+    if "/" in name or ":" in name:
+        raise Invalid(f"Invalid model name {name!r}: it cannot contain '/' or ':'.")
+    if name in (".", "..") or "\x00" in name:
+        raise Invalid(f"Invalid model name {name!r}.")
+    return name
+
+
+def tags(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return tags as a dictionary; of two with one key the last wins. Raises Invalid for one that is too long."""
+    checked = dict(given)
+    for key, value in checked.items():
+        tag(key, value)
+    return checked
+
+
+def tag(key: str, value: str = "") -> None:
+    """Raise Invalid unless this can be a tag of a model or a version."""
+    if not key:
+        raise Invalid("A tag needs a key.")
+    if len(key) > MAX_TAG_KEY:
+        raise Invalid(f"The key of a tag has at most {MAX_TAG_KEY} characters; this one has {len(key)}.")
+    if len(value) > MAX_TAG_VALUE:
+        raise Invalid(f"The value of a tag has at most {MAX_TAG_VALUE} characters; that of {key!r} has {len(value)}.")
+    if "\x00" in key or "\x00" in value:
+        raise Invalid("A tag cannot hold a NUL character.")
+
+
+def is_prompt(given: Mapping[str, str]) -> bool:
+    """Return whether these tags say that the model is one of MLflow's prompts."""
+    return given.get(IS_PROMPT_TAG, "").lower() == "true"
+
+
+def version_number(text: str | int) -> int:
+    """Return the number of a version; ``"01"`` is 1, as for MLflow. Raises Invalid for what is no number."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise Invalid(f"The version must be a whole number, and {text!r} is none.") from None
+    return number if 0 < number <= _MAX_NUMBER else 0  # no version has the number 0

@@ -1,0 +1,115 @@
+"""What is known of how a version came about, written into the lineage graph when it is registered."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from registry import lineage
+from registry.lineage import Draft
+from registry.manifest import REQUIREMENTS, Manifest
+from registry.models import EdgeKind, ModelVersion, NodeKind
+from registry.sources import Source
+from tracking.models import LoggedModel, Run, RunInput, RunTag
+
+_COMMIT = "mlflow.source.git.commit"
+_SCRIPT = "mlflow.source.name"
+_LONGEST_KEY = 500
+
+Link = tuple[Draft, Draft, EdgeKind]
+
+
+def record(version: ModelVersion, source: Source, manifest: Manifest, *, at: datetime) -> None:
+    """Draw data sets, code and environment -> run -> logged model -> version, as far as they are known here.
+
+    Takes at most five statements, however much the run used.
+    """
+    effect = lineage.version_draft(version)
+    nodes, links = [effect], []
+    run = source.run
+    if run is not None:
+        begun = _run_draft(run)
+        causes = [*_datasets(run), *_code(run), *_environment(manifest)]
+        nodes += [begun, *causes]
+        links += [(cause, begun, EdgeKind.USED) for cause in causes]
+    if source.logged_model is not None:
+        logged = _logged_model_draft(source.logged_model)
+        nodes.append(logged)
+        links.append((logged, effect, EdgeKind.REGISTERED_AS))
+        if run is not None and source.logged_model.source_run_id == run.pk:
+            links.append((begun, logged, EdgeKind.PRODUCED))
+    elif run is not None:
+        links.append((begun, effect, EdgeKind.REGISTERED_AS))
+    if source.copied_from is not None:
+        origin = lineage.version_draft(source.copied_from)
+        nodes.append(origin)
+        links.append((origin, effect, EdgeKind.REGISTERED_AS))
+    lineage.record(nodes, links, at=at, digest=version.content_digest)
+
+
+def _run_draft(run: Run) -> Draft:
+    return Draft(
+        NodeKind.RUN,
+        run.pk,
+        run.name or run.pk,
+        scope=f"experiment:{run.experiment_id}",
+        attributes={"experiment": run.experiment_id, "user": run.user_id_text},
+    )
+
+
+def _logged_model_draft(logged: LoggedModel) -> Draft:
+    return Draft(
+        NodeKind.LOGGED_MODEL,
+        logged.pk,
+        logged.name or logged.pk,
+        scope=f"experiment:{logged.experiment_id}",
+        attributes={"experiment": logged.experiment_id},
+    )
+
+
+def _datasets(run: Run) -> list[Draft]:
+    used = RunInput.objects.filter(run=run).select_related("dataset").order_by("pk")
+    return [
+        Draft(
+            NodeKind.DATASET,
+            _short(f"{row.dataset.experiment_id}/{row.dataset.name}/{row.dataset.digest}"),
+            f"{row.dataset.name} {row.dataset.digest}".strip(),
+            scope=f"experiment:{row.dataset.experiment_id}",
+            attributes={"name": row.dataset.name, "digest": row.dataset.digest, "source_type": row.dataset.source_type},
+        )
+        for row in used
+    ]
+
+
+def _code(run: Run) -> list[Draft]:
+    tags = dict(RunTag.objects.filter(run=run, key__in=(_COMMIT, _SCRIPT)).values_list("key", "value"))
+    commit, script = tags.get(_COMMIT, ""), tags.get(_SCRIPT, "")
+    if not commit and not script:
+        return []
+    name = f"{script}@{commit}" if commit else script
+    # A script's name may tell what others are not to know; so the node is seen by those who may read the experiment.
+    return [
+        Draft(
+            NodeKind.CODE,
+            _short(f"{run.experiment_id}/{name}"),
+            name,
+            scope=f"experiment:{run.experiment_id}",
+            attributes={"commit": commit[:200], "source": script[:1000]},
+        )
+    ]
+
+
+def _environment(manifest: Manifest) -> list[Draft]:
+    listed = manifest.find(REQUIREMENTS)
+    if listed is None:
+        return []
+    return [
+        Draft(NodeKind.ENVIRONMENT, listed.digest, f"{REQUIREMENTS} {listed.digest[:12]}", attributes={"sha256": listed.digest})
+    ]
+
+
+def _short(name: str) -> str:
+    """Return a name that fits into a node's key; a longer one is told from others by its digest."""
+    if len(name) <= _LONGEST_KEY:
+        return name
+    return f"{name[: _LONGEST_KEY - 65]}~{hashlib.sha256(name.encode()).hexdigest()}"

@@ -1,0 +1,39 @@
+"""Find a model or a version that the actor may do something with: one statement, and the exact refusal if there is none."""
+
+from __future__ import annotations
+
+from core import access
+from core.access import Actor, Permission
+from core.errors import NotFound
+from registry import names
+from registry.models import ModelVersion, RegisteredModel
+from registry.sql import for_update
+
+
+def model(actor: Actor, permission: Permission, name: str, *, lock: bool = False) -> RegisteredModel:
+    """Return the model of this name.
+
+    lock: holds the row until the end of the transaction, so that changes of one model follow one another.
+    Raises NotFound if it is absent or hidden, Denied if the actor may see it but not do this.
+    """
+    condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
+    statement = f"SELECT m.* FROM registry_registeredmodel m WHERE m.name = %s AND m.deleted_at IS NULL AND {condition}"
+    found = list(RegisteredModel.objects.raw(f"{statement} {for_update('m') if lock else ''}", [name, *parameters]))
+    if found:
+        return found[0]
+    present = RegisteredModel.objects.filter(name=name, deleted_at__isnull=True).first()
+    if present is None:
+        raise NotFound(f"There is no registered model {name!r}, or you may not see it.")
+    access.require(actor, permission, present)
+    return present
+
+
+def version(actor: Actor, permission: Permission, name: str, number: str | int, *, lock: bool = False) -> ModelVersion:
+    """Return a version of a model, with its model. Raises Invalid, NotFound or Denied."""
+    wanted = names.version_number(number)
+    owner = model(actor, permission, name, lock=lock)
+    found = ModelVersion.objects.filter(model=owner, number=wanted, deleted_at__isnull=True).first()
+    if found is None:
+        raise NotFound(f"The model {name!r} has no version {number}.")
+    found.model = owner
+    return found
