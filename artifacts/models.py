@@ -24,6 +24,8 @@ class ArtifactFile(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["folder", "name"], name="one_file_per_path")]
+        # For "this folder and all below" in byte order, whatever the collation of the PostgreSQL database.
+        indexes = [models.Index(fields=["folder"], name="artifact_folder_prefix", opclasses=["varchar_pattern_ops"])]
 
     @property
     def path(self) -> str:

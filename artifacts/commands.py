@@ -1,0 +1,181 @@
+"""Change the artifact tree. Who may is known to the experiments above, which ask before they call."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from artifacts import paths
+from artifacts.models import Blob, FrozenTree
+from artifacts.queries import FileInfo, below, strictly_below
+from artifacts.store import Received, Source, store
+from core import audit
+from core.access import Actor
+from core.audit import Event
+from core.errors import Conflict, Invalid
+
+
+def put_file(*, actor: Actor, path: str, stream: Source, expected_bytes: int | None, scope: str = "") -> FileInfo:
+    """Store a stream as the file at a path, replacing what was there. The same content again changes nothing.
+
+    expected_bytes: the length announced, None if it was not. The bytes are received before the transaction begins: a slow
+    upload holds no lock. Raises Invalid for an unsafe path or a body cut off, Conflict for a path that is frozen.
+    """
+    path = paths.safe_file(path)
+    with store().receive(stream, expected_bytes) as received:
+        if not _is_there(path, received.digest):
+            store().keep(received)
+            _place(actor=actor, path=path, received=received, scope=scope)
+        return FileInfo(path, received.digest, received.size_bytes)
+
+
+@transaction.atomic
+def _place(*, actor: Actor, path: str, received: Received, scope: str) -> None:
+    _lock(path, exclusive=False)
+    if _is_there(path, received.digest):  # looks again, now that nobody can freeze the tree meanwhile
+        return
+    folder, name = paths.split(path)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO artifacts_blob (digest, size_bytes, created_at) VALUES (%s, %s, %s)"
+            " ON CONFLICT (digest) DO UPDATE SET size_bytes = excluded.size_bytes",
+            [received.digest, received.size_bytes, timezone.now()],
+        )
+        if not store().holds(received.digest):  # collected between keep and here; the row is ours now
+            store().keep(received)
+        cursor.execute(
+            "INSERT INTO artifacts_artifactfile (folder, name, blob_id, updated_at) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (folder, name) DO UPDATE SET blob_id = excluded.blob_id, updated_at = excluded.updated_at",
+            [folder, name, received.digest, timezone.now()],
+        )
+    _record(
+        actor,
+        Event.ARTIFACT_STORED,
+        path,
+        scope,
+        after={"digest": f"sha256:{received.digest}", "size_bytes": received.size_bytes},
+    )
+
+
+@transaction.atomic
+def delete_tree(*, actor: Actor, path: str, scope: str = "") -> int:
+    """Remove a file, or a folder with all below it, from the tree; return how many files went.
+
+    Raises Invalid for an unsafe path or the root, Conflict if a registered version relies on any of it.
+    """
+    path = paths.safe(path)
+    if not path:
+        raise Invalid("The whole tree cannot be deleted.")
+    _lock(path, exclusive=True)
+    condition, parameters = strictly_below("path", path)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT path FROM artifacts_frozentree WHERE {condition} OR path IN ({_marks(paths.with_ancestors(path))}) LIMIT 1",
+            [*parameters, *paths.with_ancestors(path)],
+        )
+        if held := cursor.fetchone():
+            raise _frozen(held[0])
+        folder, name = paths.split(path)
+        condition, parameters = below("folder", path)
+        cursor.execute(
+            f"DELETE FROM artifacts_artifactfile WHERE (folder = %s AND name = %s) OR {condition}", [folder, name, *parameters]
+        )
+        gone: int = cursor.rowcount
+    if gone:
+        _record(actor, Event.ARTIFACT_DELETED, path, scope, before={"files": gone})
+    return gone
+
+
+def freeze(path: str, holder: str) -> None:
+    """Let nothing below a folder change as long as this holder, such as ``model-version:17``, relies on it.
+
+    Call it in the transaction that makes the holder, and read the manifest after it.
+    """
+    path = paths.safe(path)
+    _lock(path, exclusive=True)
+    FrozenTree.objects.bulk_create([FrozenTree(path=path, holder=holder)], ignore_conflicts=True)
+
+
+def unfreeze(holder: str) -> None:
+    """Release every folder this holder relied on."""
+    FrozenTree.objects.filter(holder=holder).delete()
+
+
+def collect_unreferenced(*, older_than: timedelta) -> int:
+    """Remove contents that no file has named for so long, and temporary files of cut-off uploads; return how many.
+
+    Each content goes in a transaction of its own: an upload of the same bytes waits for it and then stores them anew.
+    """
+    gone = store().collect_abandoned(older_than)
+    old = Blob.objects.filter(files__isnull=True, created_at__lt=timezone.now() - older_than).values_list("digest", flat=True)
+    for digest in list(old):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM artifacts_blob WHERE digest = %s"
+                " AND NOT EXISTS (SELECT 1 FROM artifacts_artifactfile f WHERE f.blob_id = digest)",
+                [digest],
+            )
+            if cursor.rowcount:
+                store().remove(digest)
+                gone += 1
+    return gone
+
+
+def _is_there(path: str, digest: str) -> bool:
+    """Return whether the path has this content already. Raises Conflict or Invalid if it may not get it."""
+    folder, name = paths.split(path)
+    above = paths.with_ancestors(path)
+    files_above = [paths.split(step) for step in above[1:]]
+    condition, parameters = below("folder", path)
+    clash = " OR ".join(["(folder = %s AND name = %s)"] * len(files_above)) or "FALSE"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT (SELECT blob_id FROM artifacts_artifactfile WHERE folder = %s AND name = %s),
+              (SELECT path FROM artifacts_frozentree WHERE path IN ({_marks(above)}) LIMIT 1),
+              EXISTS (SELECT 1 FROM artifacts_artifactfile WHERE {condition}),
+              EXISTS (SELECT 1 FROM artifacts_artifactfile WHERE {clash})""",
+            [folder, name, *above, *parameters, *(part for step in files_above for part in step)],
+        )
+        row = cursor.fetchone()
+    assert row is not None
+    held, frozen, is_folder, below_file = row
+    if held == digest:
+        return True
+    if frozen is not None:
+        raise _frozen(frozen)
+    if is_folder:
+        raise Invalid(f"{path!r} is a folder.")
+    if below_file:
+        raise Invalid(f"{path!r} lies below a file.")
+    return False
+
+
+def _frozen(path: str) -> Conflict:
+    return Conflict(
+        f"The files below {path!r} belong to a registered model version and can no longer change. Log the new content to"
+        " another folder or run and register that as a new version.",
+        code="frozen",
+        path=path,
+    )
+
+
+def _lock(path: str, *, exclusive: bool) -> None:
+    """Keep freezing and deleting apart from uploads to the same top folder; SQLite has one writer at a time anyway."""
+    if connection.vendor != "postgresql":
+        return
+    key = int.from_bytes(hashlib.sha256(path.split("/")[0].encode()).digest()[:8], "big", signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock{'' if exclusive else '_shared'}(%s)", [key])
+
+
+def _record(actor: Actor, event: Event, path: str, scope: str, **change: Any) -> None:
+    subject = path if len(path) <= 300 else "sha256:" + hashlib.sha256(path.encode()).hexdigest()
+    audit.record(actor, event, subject=("artifact", subject), scope=scope, path=path, **change)
+
+
+def _marks(values: list[str]) -> str:
+    return ", ".join(["%s"] * len(values)) or "NULL"
