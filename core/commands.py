@@ -59,7 +59,7 @@ def ensure_user(
     for role in roles:
         if role not in Role.__members__.values():
             raise Invalid(f"There is no role {role!r}; the roles are {', '.join(Role)}.")
-    if clash := sorted(set(groups) & {role.value for role in Role}):
+    if clash := sorted(set(groups) & {access.SYSTEM_ROLE, *(role.value for role in Role)}):
         raise Invalid(f"{clash[0]} is a role; give it as a role, not as a group.")
     user = User.objects.filter(username=username).first()
     if user is None:
