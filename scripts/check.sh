@@ -10,6 +10,11 @@ step() {
     shift
     "$@"
 }
+quiet() {
+    echo "check: $1"
+    shift
+    output="$("$@" 2>&1)" || { echo "$output" >&2; exit 1; }
+}
 templates() { find templates interfaces -name '*.html' -type f; }
 
 step "format" ruff format --quiet --check .
@@ -18,10 +23,10 @@ if [ -n "$(templates)" ]; then
     # shellcheck disable=SC2046
     step "templates" djade --check --target-version 5.2 $(templates)
 fi
-step "layers" lint-imports --no-cache --no-timings --quiet
+quiet "layers" lint-imports --no-cache --no-logo
 step "types" mypy --no-error-summary config core artifacts tracking registry governance workflows interfaces scripts
-step "migrations" python manage.py makemigrations --check --dry-run --verbosity 0
-step "settings and models" python manage.py check --fail-level WARNING
+quiet "migrations" python manage.py makemigrations --check --dry-run --verbosity 0
+quiet "settings and models" python manage.py check --fail-level WARNING
 step "Dockerfile" hadolint Dockerfile
-step "docker-compose.yml" check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+quiet "docker-compose.yml" check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 step "YAML" python -m scripts.parse_yaml
