@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
 import msgspec
 from django.http import HttpRequest, QueryDict
@@ -23,7 +23,12 @@ I64 = Annotated[int, msgspec.Meta(ge=-_MOST - 1, le=_MOST)]  # the protocol's in
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A request. Subclasses name fields as the protocol does, in snake_case."""
+    """A request. Subclasses name fields as the protocol does, in snake_case.
+
+    deleted_by_query: whether any client may send it as the query string of a DELETE, as on the routes only Databricks has.
+    """
+
+    deleted_by_query: ClassVar[bool] = False
 
 
 class KeyValue(Message, frozen=True):
@@ -37,14 +42,14 @@ M = TypeVar("M", bound=Message)
 
 
 def read(request: HttpRequest, kind: type[M]) -> M:
-    """Return the request as this message: the query string of a GET, else the JSON body (or a DELETE's query string).
+    """Return the request as this message: the query string of a GET, else the JSON body (or a Databricks DELETE's query string).
 
     Raises Invalid for anything the protocol does not allow.
     """
     if request.method == "GET":
         return from_query(request.GET, kind)
     body = body_of(request)
-    if request.method == "DELETE" and not body.strip():
+    if request.method == "DELETE" and not body.strip() and _deletes_by_query(request, kind):
         return from_query(request.GET, kind)
     if (
         request.method in ("POST", "PUT")
@@ -52,6 +57,11 @@ def read(request: HttpRequest, kind: type[M]) -> M:
     ):
         raise Invalid("The body must be JSON, sent with `Content-Type: application/json`.")
     return from_json(body, kind)
+
+
+def _deletes_by_query(request: HttpRequest, kind: type[Message]) -> bool:
+    # MLflow's server looks for a DELETE's arguments in its body only; the clients of Databricks write them into the query string.
+    return kind.deleted_by_query or "databricks-sdk" in request.META.get("HTTP_USER_AGENT", "")
 
 
 def body_of(request: HttpRequest, limit: int = MAX_JSON_BYTES) -> bytes:
