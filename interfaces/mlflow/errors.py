@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 
 import msgspec
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
-from core import audit
-from core.access import SYSTEM, Actor
-from core.audit import Event
+from core.access import Actor
 from core.errors import AlreadyExists, Blocked, Conflict, Denied, DomainError, Invalid, NotFound
+from interfaces import refusals
 
 log = logging.getLogger(__name__)
 
@@ -58,16 +56,7 @@ def code_of(error: DomainError) -> str:
 
 def refusal(error: DomainError, request: HttpRequest, actor: Actor | None) -> HttpResponse:
     """Return the answer to a refusal; one of right or policy is recorded, now that its transaction is rolled back."""
-    if isinstance(error, (Denied, Blocked)):
-        with transaction.atomic():
-            audit.record(
-                actor or SYSTEM,
-                Event.ACCESS_REFUSED,
-                subject=("mlflow", request.path_info[:300]),
-                method=request.method,
-                code=error.code,
-                reason=error.message,
-            )
+    refusals.record(error, actor=actor, dialect="mlflow", request=request)
     return respond(code_of(error), error.message)
 
 
