@@ -34,7 +34,9 @@ def main() -> int:
             say(f"\nEvery step held, in {time.monotonic() - started:.0f} s.")
             if keep_serving:
                 _invite(stack)
-                stack.watch()
+                while True:
+                    stack.require_alive()
+                    time.sleep(0.5)
     except (StepFailed, StackError) as error:
         say(f"\nThe demo stopped: {error}")
         return 1

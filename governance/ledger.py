@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from core.models import AuditEvent, LedgerCheckpoint, LedgerEntry
 from governance.merkle import Frontier, leaf_hash
@@ -32,9 +33,7 @@ def sequence(*, limit: int = 5_000, whole: bool = False) -> int:
     head = LedgerCheckpoint.objects.order_by("-size").first()
     frontier = Frontier(head.size, map(bytes.fromhex, head.frontier)) if head else Frontier()
     last = head.last_event_id if head else 0
-    waiting = AuditEvent.objects.filter(entry__isnull=True)
-    if not whole:
-        waiting = waiting.filter(id__gt=last - _WINDOW)
+    waiting = AuditEvent.objects.filter(entry__isnull=True) if whole else unsequenced(head)
     entries = []
     for event_id, body in waiting.order_by("id").values_list("id", "body")[:limit]:
         leaf = leaf_hash(body.encode())
@@ -48,6 +47,11 @@ def sequence(*, limit: int = 5_000, whole: bool = False) -> int:
         size=frontier.size, root_hash=frontier.root().hex(), frontier=[h.hex() for h in frontier.hashes], last_event_id=last
     )
     return len(entries)
+
+
+def unsequenced(head: LedgerCheckpoint | None) -> QuerySet[AuditEvent]:
+    """Return the events that wait for their place, but for one that committed later than any transaction should."""
+    return AuditEvent.objects.filter(entry__isnull=True, id__gt=(head.last_event_id if head else 0) - _WINDOW)
 
 
 def _lock() -> None:

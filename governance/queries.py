@@ -16,6 +16,7 @@ from core import access
 from core.access import Actor, Permission
 from core.errors import NotFound
 from core.models import AuditEvent, LedgerCheckpoint
+from governance import ledger
 from governance.models import Binding, CheckRun, EvidenceTable, Finding, Measurement, Policy, PolicyRevision
 
 
@@ -237,17 +238,19 @@ def audit_event(actor: Actor, event_id: int) -> AuditEventRow:
 
 @dataclass(frozen=True)
 class LedgerHead:
-    """How far the ledger is sequenced."""
+    """How far the ledger is sequenced; ``pending`` events have no place yet."""
 
     size: int
     root_hash: str
     created_at: datetime | None
+    pending: int
 
 
 def ledger_head() -> LedgerHead:
     """Return the newest checkpoint; it holds no secrets, so anyone signed in may see it."""
     head = LedgerCheckpoint.objects.order_by("-size").first()
-    return LedgerHead(head.size, head.root_hash, head.created_at) if head else LedgerHead(0, "", None)
+    waiting = ledger.unsequenced(head).count()
+    return LedgerHead(head.size, head.root_hash, head.created_at, waiting) if head else LedgerHead(0, "", None, waiting)
 
 
 def _name(user: Any) -> str:
