@@ -7,8 +7,10 @@ import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from workflows.runner import processes
+
 LOG_BYTES = 64 * 1024
-PRINTED_BYTES = 64 * 1024 * 1024
+PRINTED_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Limits:
     """Bounds of one run.
 
     memory_bytes: address space of each process. cpu_seconds: processor time of each process. wall_seconds: from start to
-    end. file_bytes: the longest file, and all of the scratch space. processes: of the user, not enforced for root.
+    end. file_bytes: the longest file, and all of the scratch space. processes: and threads, besides those
+    that the user has already; not enforced for root, for whom the kernel has no such limit.
     result_bytes: of the result document.
     """
 
@@ -37,7 +40,8 @@ class Limits:
             (resource.RLIMIT_CORE, 0, 0),
         ]
         if os.geteuid() != 0:
-            pairs.append((resource.RLIMIT_NPROC, self.processes, self.processes))
+            most = processes.tasks_of_user() + self.processes
+            pairs.append((resource.RLIMIT_NPROC, most, most))
         pairs = [(kind, _at_most(soft, kind), _at_most(hard, kind)) for kind, soft, hard in pairs]
 
         def apply() -> None:

@@ -34,7 +34,7 @@ class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Refuses fields that nobody expects."""
 
 
-class _Measurement(_Strict):
+class _Measurement(_Strict, frozen=True):
     metric: _Name
     value: float | None
     slice: _Name
@@ -44,26 +44,26 @@ class _Measurement(_Strict):
     method: _Text
 
 
-class _Finding(_Strict):
+class _Finding(_Strict, frozen=True):
     rule: _Name
     severity: Literal["info", "low", "medium", "high", "critical"]
     location: _Text
     message: _Text
 
 
-class _Table(_Strict):
+class _Table(_Strict, frozen=True):
     name: _Name
     title: _Name
     columns: Annotated[tuple[_Name, ...], msgspec.Meta(max_length=64)]
     rows: Annotated[tuple[tuple[_Cell, ...], ...], msgspec.Meta(max_length=MOST_ROWS)]
 
 
-class _Error(_Strict):
+class _Error(_Strict, frozen=True):
     code: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
     message: _Text
 
 
-class _Document(_Strict):
+class _Document(_Strict, frozen=True):
     status: Literal["completed", "error"]
     error: _Error | None
     measurements: Annotated[tuple[_Measurement, ...], msgspec.Meta(max_length=MOST_MEASUREMENTS)]
@@ -142,16 +142,25 @@ def _read(path: Path, limit_bytes: int, tail_bytes: int = 0) -> bytes | None:
         return None
     except OSError as cause:
         raise InvalidResult(f"{path.name} cannot be opened as a plain file ({cause.strerror})") from cause
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise InvalidResult(f"{path.name} is not a plain file")
         if status.st_size > limit_bytes:
             raise InvalidResult(f"{path.name} is larger than {limit_bytes} bytes")
-        if tail_bytes:
-            file.seek(max(0, status.st_size - tail_bytes))
-        # The child may still be writing: what was measured above is not what is read here.
-        return file.read(limit_bytes + 1)[:limit_bytes] if not tail_bytes else file.read(tail_bytes)
+        start = max(0, status.st_size - tail_bytes) if tail_bytes else 0
+        # The child may still be writing: never read more than what was measured.
+        return _read_all(descriptor, start, status.st_size)
+    finally:
+        os.close(descriptor)
+
+
+def _read_all(descriptor: int, start: int, end: int) -> bytes:
+    pieces = []
+    while start < end and (piece := os.pread(descriptor, end - start, start)):
+        pieces.append(piece)
+        start += len(piece)
+    return b"".join(pieces)
 
 
 def printable(text: str) -> str:

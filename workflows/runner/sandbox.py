@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import governance.checks
-from workflows.runner import bubblewrap, results
+from workflows.runner import bubblewrap, processes, results
 from workflows.runner.bubblewrap import Bind, Detection, detect
 from workflows.runner.limits import LOG_BYTES, PRINTED_BYTES, Limits
 from workflows.runner.outcome import MESSAGES, Isolation, Outcome, Progress, Status
@@ -24,6 +25,7 @@ __all__ = ["Detection", "Isolation", "Limits", "Outcome", "Progress", "Status", 
 
 Heartbeat = Callable[[Progress], bool]
 _TICK_SECONDS = 0.05
+_PIPE_BYTES = 1 << 20  # what an ordinary user may ask for; a chatty child then waits less for the next look
 _BEAT_SECONDS = 1.0
 
 
@@ -64,7 +66,8 @@ class _Job:
 
 @dataclass(frozen=True)
 class _End:
-    """How the child ended. verdict: why we stopped it, or "". returncode: negative for a signal."""
+    """How the child ended. verdict: why we stopped it, or "". returncode: negative for a signal. cpu_seconds: of its busiest
+    process, as seen at the last heartbeat."""
 
     verdict: str
     returncode: int
@@ -154,6 +157,7 @@ class _Watch:
         self._deadline = started + limits.wall_seconds
         self._next_beat = started
         self._printed = 0
+        self._cpu_seconds = 0.0
         self._log = bytearray()
 
     def until_the_end(self) -> _End:
@@ -169,29 +173,26 @@ class _Watch:
         )
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        verdict, status, usage = "", 0, 0.0
+        fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        verdict = ""
         try:
             while True:
                 self._drain(process.stdout.fileno())
-                pid, status, resources = os.wait4(process.pid, os.WNOHANG)
-                if pid:
-                    process.returncode = os.waitstatus_to_exitcode(status)
-                    usage = resources.ru_utime + resources.ru_stime
+                if process.poll() is not None:
                     break
-                verdict = verdict or self._reason_to_stop()
+                verdict = verdict or self._reason_to_stop(process.pid)
                 if verdict:
                     _kill(process.pid)
                 time.sleep(_TICK_SECONDS)
         finally:
             # Also what the child has left behind, and everything if the heartbeat raised.
             _kill(process.pid)
-            if process.returncode is None:
-                process.wait()
+            process.wait()
             self._drain(process.stdout.fileno())
             process.stdout.close()
-        return _End(verdict, process.returncode, usage, bytes(self._log))
+        return _End(verdict, process.returncode, self._cpu_seconds, bytes(self._log))
 
-    def _reason_to_stop(self) -> str:
+    def _reason_to_stop(self, pid: int) -> str:
         now = time.monotonic()
         if now > self._deadline:
             return "wall_time_limit"
@@ -200,6 +201,7 @@ class _Watch:
         if now < self._next_beat:
             return ""
         self._next_beat = now + _BEAT_SECONDS
+        self._cpu_seconds = max(self._cpu_seconds, processes.cpu_seconds_below(pid))
         if _bytes_in(self._job.out_dir) > 2 * self._limits.result_bytes + (8 << 20):
             return "output_limit"
         progress = results.read_progress(self._job.out_dir / "progress.jsonl")
