@@ -164,7 +164,7 @@ def visible(actor: Actor, rows: QuerySet[M], permission: Permission, path: str =
     return rows.filter(_granted_to(actor, _NEEDS_ON_OBJECT[permission], target, path or "pk"))
 
 
-def granted_sql(actor: Actor, permission: Permission, target: type[Model], column: str) -> tuple[str, list[Any]]:
+def granted_sql(actor: Actor, permission: Permission, target: Any, column: str) -> tuple[str, list[Any]]:
     """Return a condition on ``column`` (an id of ``target``) and its parameters, for the statements written by hand.
 
     An actor whose role allows it everywhere gets ``("TRUE", [])``.
@@ -184,7 +184,7 @@ def granted_sql(actor: Actor, permission: Permission, target: type[Model], colum
     return condition, [actor.user_id]
 
 
-def grant(target: Model, codename: str, *, users: Iterable[int] = (), groups: Iterable[int] = ()) -> None:
+def grant(target: Any, codename: str, *, users: Iterable[int] = (), groups: Iterable[int] = ()) -> None:
     """Write a right on one object for people and groups; writing it again changes nothing."""
     permission_id = _permission_ids(target._meta.app_label, (codename,))[0]
     for model, column, ids in (
@@ -201,7 +201,7 @@ def _granted(actor: Actor, needed: str, target: Model) -> bool:
     return bool(kind.objects.filter(_granted_to(actor, needed, kind, "pk"), pk=target.pk).exists())
 
 
-def _granted_to(actor: Actor, needed: str, target: type[Model], path: str) -> Q:
+def _granted_to(actor: Actor, needed: str, target: Any, path: str) -> Q:
     ids = _permission_ids(target._meta.app_label, _at_least(needed))
     users = get_user_obj_perms_model(target).objects.filter(user_id=actor.user_id, permission_id__in=ids)
     groups = get_group_obj_perms_model(target).objects.filter(group_id__in=actor.group_ids, permission_id__in=ids)

@@ -13,7 +13,7 @@ class User(AbstractUser):
     is_service = models.BooleanField(default=False)
     responsible = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="service_accounts")
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined, misc]
+    class Meta(AbstractUser.Meta):
         constraints = [
             models.CheckConstraint(
                 name="only_services_have_a_responsible_person",

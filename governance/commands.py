@@ -276,7 +276,7 @@ class CheckResult:
 def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult) -> CheckRun | None:
     """Keep what a check found, all of it or nothing; None when the run is no longer this worker's."""
     access.require(actor, Permission.MODEL_WRITE)
-    evidence = {
+    evidence: dict[str, list[dict[str, Any]]] = {
         "measurements": list(map(dict, result.measurements)),
         "findings": list(map(dict, result.findings)),
         "tables": list(map(dict, result.tables)),

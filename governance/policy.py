@@ -450,7 +450,8 @@ def _fits(value: Any, kind: str) -> bool:
         return isinstance(value, bool)
     if isinstance(value, bool):
         return False
-    return isinstance(value, {"number": (int, float), "integer": int, "text": str}[kind])
+    kinds: dict[str, tuple[type, ...]] = {"number": (int, float), "integer": (int,), "text": (str,)}
+    return isinstance(value, kinds[kind])
 
 
 _REFERENCE = re.compile(r"^\$\{([a-z_][a-z0-9_]*)\}$")

@@ -243,7 +243,7 @@ def _may_see(actor: Actor, rows: Iterable[LineageNode]) -> set[int]:
     ):
         ids = [int(scope.partition(":")[2]) for scope in by_scope if scope.startswith(f"{kind}:")]
         if ids:
-            readable = access.visible(actor, model._default_manager.filter(pk__in=ids), permission)  # type: ignore[type-var]
+            readable = access.visible(actor, model._default_manager.filter(pk__in=ids), permission)
             for pk in readable.values_list("pk", flat=True):
                 seen.update(by_scope[f"{kind}:{pk}"])
     return seen

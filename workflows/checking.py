@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from artifacts.store import store
+from artifacts.store import materialise, store
 from core import jobs
 from core.access import SYSTEM
 from core.jobs import Lease
@@ -36,7 +37,7 @@ def isolation() -> Isolation:
     """Return how models are kept apart here. Raises ImproperlyConfigured where only a weaker way than allowed works."""
     if settings.SANDBOX != "process":
         usable = sandbox.detect()
-        if usable.isolation is Isolation.BUBBLEWRAP:
+        if usable.available:
             return Isolation.BUBBLEWRAP
         if settings.SANDBOX == "bubblewrap":
             raise ImproperlyConfigured(f"SANDBOX is bubblewrap, but it does not work here: {usable.reason}")
@@ -103,11 +104,11 @@ def _lay_out(run: CheckRun, folder: Path) -> tuple[Path, Path | None]:
     for file in run.version.files.all():
         path = model / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        blobs.materialise(file.digest, path)
+        materialise(blobs, file.digest, path)
     if run.dataset_version is None:
         return model, None
     dataset = folder / f"data.{run.dataset_version.format}"
-    blobs.materialise(run.dataset_version.blob_id, dataset)
+    materialise(blobs, run.dataset_version.blob_id, dataset)
     return model, dataset
 
 
@@ -117,18 +118,18 @@ def _spec(run: CheckRun) -> dict[str, Any]:
         "check": run.check_name,
         "parameters": run.parameters,
         "seed": _SEED,
-        "dataset": {"name": str(dataset), "target": dataset.target, "format": dataset.format} if dataset else None,
+        "dataset": {"name": str(dataset), "target": dataset.target} if dataset else None,
     }
 
 
 def _result(outcome: Outcome) -> CheckResult:
     return CheckResult(
-        state=CheckState(outcome.status),
-        error_code=outcome.error_code or "",
-        error_message=outcome.error_message or "",
-        measurements=outcome.measurements,
-        findings=outcome.findings,
-        tables=outcome.tables,
+        state=CheckState(outcome.status.value),
+        error_code=outcome.error_code,
+        error_message=outcome.error_message,
+        measurements=[asdict(row) for row in outcome.measurements],
+        findings=[asdict(row) for row in outcome.findings],
+        tables=[asdict(row) for row in outcome.tables],
         environment=outcome.environment,
         log=outcome.log_tail,
     )

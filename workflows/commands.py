@@ -228,6 +228,8 @@ def submit_review(
             code="separation_of_duties",
         )
     access.require(actor, Permission.PROMOTION_REVIEW)
+    if actor.user_id is None:
+        raise Denied("Only a person with an account can review.")
     if verdict not in ReviewVerdict.values:
         raise Invalid(f"The verdict is one of {', '.join(ReviewVerdict.values)}.")
     if verdict in (ReviewVerdict.REJECT, ReviewVerdict.REQUEST_CHANGES) and not comment.strip():

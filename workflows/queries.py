@@ -218,7 +218,7 @@ def inbox(actor: Actor, *, limit: int = 100) -> Inbox:
     mine = [request_row(row) for row in requests(actor).filter(requested_by_id=actor.user_id)[:limit]]
     seen = [row.id for row in waiting]
     others = requests(actor).filter(state__in=OPEN_STATES).exclude(requested_by_id=actor.user_id).exclude(pk__in=seen)[:limit]
-    notes = Notification.objects.filter(user_id=actor.user_id).order_by("-created_at", "-pk")[:20]
+    notes = Notification.objects.filter(user_id=actor.user_id or 0).order_by("-created_at", "-pk")[:20]
     return Inbox(
         waiting,
         mine,
