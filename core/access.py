@@ -187,10 +187,11 @@ def granted_sql(actor: Actor, permission: Permission, target: Any, column: str) 
 def grant(target: Any, codename: str, *, users: Iterable[int] = (), groups: Iterable[int] = ()) -> None:
     """Write a right on one object for people and groups; writing it again changes nothing."""
     permission_id = _permission_ids(target._meta.app_label, (codename,))[0]
-    for model, column, ids in (
+    tables: tuple[tuple[Any, str, Iterable[int]], ...] = (
         (get_user_obj_perms_model(target), "user_id", users),
         (get_group_obj_perms_model(target), "group_id", groups),
-    ):
+    )
+    for model, column, ids in tables:
         model.objects.bulk_create(
             [model(permission_id=permission_id, content_object_id=target.pk, **{column: i}) for i in ids], ignore_conflicts=True
         )
@@ -203,8 +204,10 @@ def _granted(actor: Actor, needed: str, target: Model) -> bool:
 
 def _granted_to(actor: Actor, needed: str, target: Any, path: str) -> Q:
     ids = _permission_ids(target._meta.app_label, _at_least(needed))
-    users = get_user_obj_perms_model(target).objects.filter(user_id=actor.user_id, permission_id__in=ids)
-    groups = get_group_obj_perms_model(target).objects.filter(group_id__in=actor.group_ids, permission_id__in=ids)
+    user_rows: Any = get_user_obj_perms_model(target)
+    group_rows: Any = get_group_obj_perms_model(target)
+    users = user_rows.objects.filter(user_id=actor.user_id, permission_id__in=ids)
+    groups = group_rows.objects.filter(group_id__in=actor.group_ids, permission_id__in=ids)
     return Q(**{f"{path}__in": users.values("content_object_id")}) | Q(**{f"{path}__in": groups.values("content_object_id")})
 
 
