@@ -158,7 +158,7 @@ def delete_model(*, actor: Actor, name: str) -> None:
     model.save(update_fields=["deleted_at"])
     _tombstone(model, numbers, now)
     for number in numbers:
-        artifacts.unfreeze(_holder(model, number))
+        artifacts.unfreeze(rows.holder(model, number))
     _record(actor, Event.MODEL_DELETED, model, before={"versions": numbers})
 
 
@@ -270,7 +270,7 @@ def delete_version(*, actor: Actor, model_name: str, number: str | int) -> None:
     subject.save(update_fields=["deleted_at"])
     RegisteredModel.objects.filter(pk=subject.model_id).update(updated_ms=_milliseconds(now))
     _tombstone(subject.model, [subject.number], now)
-    artifacts.unfreeze(_holder(subject.model, subject.number))
+    artifacts.unfreeze(rows.holder(subject.model, subject.number))
     _record_version(actor, Event.VERSION_DELETED, subject, before=before)
 
 
@@ -329,16 +329,12 @@ def _freeze(model: RegisteredModel, source: Source) -> Manifest:
     folder = source.folder
     if folder is None:
         return Manifest()
-    holder = _holder(model, model.next_number)
+    holder = rows.holder(model, model.next_number)
     artifacts.freeze(folder, holder)
     content = manifest.of_folder(folder)
     if not content.files:
         artifacts.unfreeze(holder)
     return content
-
-
-def _holder(model: RegisteredModel, number: int) -> str:
-    return f"model-version:{model.pk}/{number}"
 
 
 def _tell_logged_model(version: ModelVersion) -> None:

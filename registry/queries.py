@@ -1,267 +1,336 @@
-"""Read what exists, limited to what the actor may see. The hot reads are one hand-written statement each."""
+"""Read what exists as pages, reports and the REST API show it, limited to what the actor may see."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
+from django.db.models import Count, F, Max, Q, QuerySet
 
+from artifacts import paths
+from artifacts.models import FrozenTree
 from core import access
 from core.access import Actor, Permission
-from core.errors import Invalid, NotFound
-from registry import names, search
-from registry.models import RegisteredModel, Stage
-from registry.sql import as_text, fetch, json_array, json_object
+from core.errors import NotFound
+from registry import names
+from registry.models import (
+    AliasAssignment,
+    ModelVersion,
+    ModelVersionFile,
+    ModelVersionTag,
+    RegisteredModel,
+    RegisteredModelTag,
+    StageAssignment,
+)
+from registry.rows import frozen_by
 
-ALIAS = re.compile(r"[\w-]{1,255}\Z", re.ASCII)
-
-
-class Tag(msgspec.Struct, frozen=True):
-    """A tag of a model or a version."""
-
-    key: str
-    value: str
-
-
-class AliasOf(msgspec.Struct, frozen=True):
-    """An alias and the number of the version it names."""
-
-    alias: str
-    version: int
+_ORDERS = {"name": "name", "-name": "-name", "updated": "updated_ms", "-updated": "-updated_ms"}
 
 
-class VersionRecord(msgspec.Struct, frozen=True):
-    """A version as it is read by one statement. ``aliases`` is empty where they were not asked for."""
+@dataclass(frozen=True)
+class ModelSummary:
+    """A registered model in a list. stages: stage -> number of the newest version in it. aliases: alias -> number."""
 
-    name: str
-    number: int
-    stage: str
-    description: str | None
-    source: str
-    storage_location: str
-    run_id: str
-    run_link: str
-    status: str
-    status_message: str
-    created_ms: int
-    updated_ms: int
-    tags: list[Tag]
-    aliases: list[str] = []
-
-
-class ModelRecord(msgspec.Struct, frozen=True):
-    """A registered model as it is read by one statement, with the newest version of each stage."""
-
+    id: int
     name: str
     description: str
-    created_ms: int
-    updated_ms: int
-    tags: list[Tag]
-    aliases: list[AliasOf]
-    latest_versions: list[VersionRecord]
+    risk_tier: str
+    owner_team: str
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    version_count: int
+    stages: dict[str, int]
+    aliases: dict[str, int]
+    tags: dict[str, str]
 
 
-_tags = msgspec.json.Decoder(list[Tag]).decode
-_texts = msgspec.json.Decoder(list[str]).decode
-_aliases = msgspec.json.Decoder(list[AliasOf]).decode
-_versions = msgspec.json.Decoder(list[VersionRecord]).decode
+@dataclass(frozen=True)
+class ModelList:
+    """One page of models, and how many there are in all that the actor may see."""
 
-_PLAIN = (
-    "number",
-    "stage",
-    "description",
-    "source",
-    "storage_location",
-    "run_id",
-    "run_link",
-    "status",
-    "status_message",
-    "created_ms",
-    "updated_ms",
-)
-_STAGE = "(SELECT s.stage_id FROM registry_stageassignment s WHERE s.version_id = {v}.id AND s.valid_to IS NULL)"
+    items: list[ModelSummary]
+    total: int
 
 
-def get_version(actor: Actor, name: str, number: str | int) -> VersionRecord:
-    """Return a version. Raises Invalid for what is no number, NotFound if it is absent or hidden."""
-    wanted = names.version_number(number)
-    granted, parameters = _granted(actor)
-    found = fetch(
-        f"""SELECT {_version_columns(_STAGE.format(v="v"))}
-              FROM registry_registeredmodel m JOIN registry_modelversion v ON v.model_id = m.id
-             WHERE m.name = %s AND m.deleted_at IS NULL AND v.number = %s AND v.deleted_at IS NULL AND {granted}""",
-        [name, wanted, *parameters],
-    )
-    if not found:
-        raise NotFound(f"There is no version {number} of a registered model {name!r}, or you may not see it.")
-    return _version(found[0])
+@dataclass(frozen=True)
+class VersionSummary:
+    """A version in a list. ``content_digest`` is empty where its files lie in a store that is not ours."""
+
+    id: int
+    model: str
+    number: int
+    stage: str
+    aliases: list[str]
+    description: str
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    run_id: str
+    logged_model_id: str
+    source: str
+    status: str
+    content_digest: str
+    size_bytes: int
+    tags: dict[str, str]
 
 
-def version_by_alias(actor: Actor, name: str, alias: str) -> VersionRecord:
-    """Return the version an alias names; ``latest``, in any case, is the one with the highest number.
+@dataclass(frozen=True)
+class ModelPage:
+    """A model with its versions, newest first, and what the actor may do with it."""
 
-    Raises NotFound for a model that is absent or hidden or, for ``latest``, has no version; Invalid for another alias that is not set.
+    model: ModelSummary
+    versions: list[VersionSummary]
+    may_write: bool
+    may_manage: bool
+
+
+@dataclass(frozen=True)
+class FileLine:
+    """A line of a version's manifest. digest: ``sha256:...``"""
+
+    path: str
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    """A version with its manifest and what its MLmodel file says."""
+
+    version: VersionSummary
+    model: ModelSummary
+    storage_location: str
+    run_link: str
+    mlmodel: dict[str, Any]
+    files: list[FileLine]
+    may_write: bool
+    may_manage: bool
+
+
+@dataclass(frozen=True)
+class Period:
+    """A version held a place, a stage or an alias, from one time to another; without an end it still does."""
+
+    place: str
+    version: int
+    valid_from: datetime
+    valid_to: datetime | None
+    assigned_by: str
+    request_id: int | None
+
+
+@dataclass(frozen=True)
+class Placements:
+    """What stood where at one time: stage -> numbers, newest first; alias -> number."""
+
+    at: datetime
+    stages: dict[str, list[int]] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+
+
+def models(
+    actor: Actor,
+    *,
+    text: str = "",
+    risk_tier: str | None = None,
+    owner_team: str | None = None,
+    stage: str | None = None,
+    order_by: str = "name",
+    limit: int = 50,
+    offset: int = 0,
+) -> ModelList:
+    """Return a page of the models, but for prompts.
+
+    text: found in name or description, in any case. stage: some version is in it. order_by: name, -name, updated or -updated.
     """
-    if not ALIAS.match(alias):
-        raise Invalid(f"Invalid alias {alias!r}: use letters, digits, '_' and '-', at most 255 of them.")
-    granted, parameters = _granted(actor)
-    latest = alias.lower() == "latest"
-    if latest:
-        pointed = """(SELECT MAX(n.number) FROM registry_modelversion n WHERE n.model_id = m.id AND n.deleted_at IS NULL)
-                     = v.number"""
-    else:
-        pointed = """v.id = (SELECT a.version_id FROM registry_aliasassignment a
-                              WHERE a.model_id = m.id AND a.alias = %s AND a.valid_to IS NULL)"""
-    found = fetch(
-        f"""SELECT {_version_columns(_STAGE.format(v="v"))}
-              FROM registry_registeredmodel m
-              LEFT JOIN registry_modelversion v ON v.model_id = m.id AND v.deleted_at IS NULL AND {pointed}
-             WHERE m.name = %s AND m.deleted_at IS NULL AND {granted}""",
-        [*([] if latest else [alias]), name, *parameters],
+    rows = _visible_models(actor).filter(deleted_at__isnull=True, is_prompt=False)
+    if text:
+        rows = rows.filter(Q(name__icontains=text) | Q(description__icontains=text))
+    if risk_tier:
+        rows = rows.filter(risk_tier=risk_tier)
+    if owner_team:
+        rows = rows.filter(owner_team__name=owner_team)
+    if stage:
+        standing = StageAssignment.objects.filter(stage__name__iexact=stage, valid_to__isnull=True)
+        rows = rows.filter(pk__in=standing.values("model_id"))
+    total = rows.count()
+    page = rows.select_related("owner_team", "created_by").order_by(_ORDERS.get(order_by, "name"), "pk")
+    return ModelList(_summaries(list(page[offset : offset + limit])), total)
+
+
+def model_page(actor: Actor, name: str) -> ModelPage:
+    """Return a model with its versions. Raises NotFound if it is absent or hidden."""
+    model = _model(actor, name)
+    rows = ModelVersion.objects.filter(model=model, deleted_at__isnull=True).select_related("created_by").order_by("-number")
+    return ModelPage(
+        _summaries([model])[0],
+        _version_summaries(model, list(rows)),
+        may_write=access.explain(actor, Permission.MODEL_WRITE, model).allowed,
+        may_manage=access.explain(actor, Permission.MODEL_MANAGE, model).allowed,
     )
-    if not found:
-        raise _no_model(name)
-    if found[0][1] is None:
-        if latest:
-            raise NotFound(f"The model {name!r} has no version.")
-        raise Invalid(f"The model {name!r} has no alias {alias!r}.")
-    return _version(found[0])
 
 
-def latest_versions(actor: Actor, name: str, stages: Sequence[str] = ()) -> list[VersionRecord]:
-    """Return the version with the highest number of each of the stages (in any case; all of them if none is given).
+def version(actor: Actor, name: str, number: str | int) -> VersionPage:
+    """Return a version with its manifest. Raises NotFound if it is absent or hidden, Invalid for what is no number."""
+    model = _model(actor, name)
+    row = (
+        ModelVersion.objects.filter(model=model, number=names.version_number(number), deleted_at__isnull=True)
+        .select_related("created_by")
+        .first()
+    )
+    if row is None:
+        raise NotFound(f"The model {name!r} has no version {number}.")
+    files = ModelVersionFile.objects.filter(version=row).order_by("path").values_list("path", "digest", "size_bytes")
+    return VersionPage(
+        _version_summaries(model, [row])[0],
+        _summaries([model])[0],
+        storage_location=row.storage_location,
+        run_link=row.run_link,
+        mlmodel=row.mlmodel,
+        files=[FileLine(path, f"sha256:{digest}", size) for path, digest, size in files],
+        may_write=access.explain(actor, Permission.MODEL_WRITE, model).allowed,
+        may_manage=access.explain(actor, Permission.MODEL_MANAGE, model).allowed,
+    )
 
-    Raises NotFound for a model that is absent or hidden, Invalid for an unknown stage.
+
+def stage_history(actor: Actor, name: str, as_of: datetime | None = None) -> list[Period]:
+    """Return every stay of a version in a stage, the latest first; given a time, those that held then.
+
+    Also of a model that was deleted, if no other has its name now. Raises NotFound if it is absent or hidden.
     """
-    granted, parameters = _granted(actor)
-    wanted = _canonical(stages)
-    in_stages = f"AND l.stage IN ({', '.join(['%s'] * len(wanted))})" if wanted else ""
-    found = fetch(
-        f"""SELECT {_version_columns("v.stage")}
-              FROM registry_registeredmodel m
-              LEFT JOIN (SELECT * FROM ({_newest("o.name = %s AND o.deleted_at IS NULL")}) l
-                          WHERE l.place = 1 {in_stages}) v ON v.model_id = m.id
-             WHERE m.name = %s AND m.deleted_at IS NULL AND {granted}
-             ORDER BY v.first_number""",
-        [name, *wanted, name, *parameters],
-    )
-    if not found:
-        raise _no_model(name)
-    return [_version(row) for row in found if row[1] is not None]
+    held = StageAssignment.objects.filter(model=_model(actor, name, deleted_too=True)).annotate(place=F("stage_id"))
+    return _periods(held, as_of)
 
 
-def search_versions(
-    actor: Actor, filter_text: str | None, order_by: Iterable[str] = (), *, limit: int, offset: int = 0
-) -> list[VersionRecord]:
-    """Return the versions that a filter finds, without aliases. Raises Invalid for a filter or order not understood."""
-    (condition, values), order = search.versions(filter_text, order_by)
-    granted, parameters = _granted(actor)
-    found = fetch(
-        f"""SELECT {_version_columns(_STAGE.format(v="v"), aliases=False)}
-              FROM (SELECT v.id AS version_id FROM registry_modelversion v JOIN registry_registeredmodel m ON m.id = v.model_id
-                     WHERE v.deleted_at IS NULL AND m.deleted_at IS NULL AND {condition} AND {granted}
-                     ORDER BY {order} LIMIT %s OFFSET %s) page
-              JOIN registry_modelversion v ON v.id = page.version_id
-              JOIN registry_registeredmodel m ON m.id = v.model_id
-             ORDER BY {order}""",
-        [*values, *parameters, limit, offset],
-    )
-    return [_version(row) for row in found]
+def alias_history(actor: Actor, name: str, as_of: datetime | None = None) -> list[Period]:
+    """Return every time a version was named by an alias, as ``stage_history`` does for stages."""
+    held = AliasAssignment.objects.filter(model=_model(actor, name, deleted_too=True)).annotate(place=F("alias"))
+    return _periods(held, as_of)
 
 
-def get_model(actor: Actor, name: str) -> ModelRecord:
-    """Return a registered model. Raises NotFound if it is absent or hidden."""
-    granted, parameters = _granted(actor)
-    found = fetch(
-        f"SELECT {_model_columns()} FROM registry_registeredmodel m WHERE m.name = %s AND m.deleted_at IS NULL AND {granted}",
-        [name, *parameters],
-    )
-    if not found:
-        raise _no_model(name)
-    return _model(found[0])
+def placements(actor: Actor, name: str, as_of: datetime | None = None) -> Placements:
+    """Return which versions stood in which stage and under which alias at a time, now if none is given.
 
-
-def search_models(
-    actor: Actor, filter_text: str | None, order_by: Iterable[str] = (), *, limit: int, offset: int = 0
-) -> list[ModelRecord]:
-    """Return the registered models that a filter finds. Raises Invalid for a filter or order not understood."""
-    (condition, values), order = search.models(filter_text, order_by)
-    granted, parameters = _granted(actor)
-    found = fetch(
-        f"""SELECT {_model_columns()}
-              FROM (SELECT m.* FROM registry_registeredmodel m
-                     WHERE m.deleted_at IS NULL AND {condition} AND {granted} ORDER BY {order} LIMIT %s OFFSET %s) m
-             ORDER BY {order}""",
-        [*values, *parameters, limit, offset],
-    )
-    return [_model(row) for row in found]
-
-
-def _granted(actor: Actor) -> tuple[str, list[Any]]:
-    return access.granted_sql(actor, Permission.MODEL_READ, RegisteredModel, "m.id")
-
-
-def _version_columns(stage: str, *, aliases: bool = True) -> str:
-    """Return the columns of a VersionRecord in its order. stage: the expression of the stage."""
-    plain = ", ".join(stage if column == "stage" else f"v.{column}" for column in _PLAIN)
-    named = as_text(json_array("a.alias", "registry_aliasassignment a WHERE a.version_id = v.id AND a.valid_to IS NULL"))
-    return f"m.name, {plain}, {as_text(_tags_of('version', 'v'))}{f', {named}' if aliases else ''}"
-
-
-def _tags_of(kind: str, owner: str) -> str:
-    table = {"version": "registry_modelversiontag", "model": "registry_registeredmodeltag"}[kind]
-    return json_array(json_object(key="t.key", value="t.value"), f"{table} t WHERE t.{kind}_id = {owner}.id")
-
-
-def _newest(condition: str) -> str:
-    """Return the statement that ranks the versions of models (o) in each stage: place 1 is the newest."""
-    return f"""SELECT n.*, s.stage_id AS stage,
-                 ROW_NUMBER() OVER (PARTITION BY s.stage_id ORDER BY n.number DESC) AS place,
-                 MIN(n.number) OVER (PARTITION BY s.stage_id) AS first_number
-            FROM registry_registeredmodel o
-            JOIN registry_stageassignment s ON s.model_id = o.id AND s.valid_to IS NULL
-            JOIN registry_modelversion n ON n.id = s.version_id AND n.deleted_at IS NULL
-           WHERE {condition}"""
-
-
-def _model_columns() -> str:
-    """Return the columns of a ModelRecord in its order."""
-    members = {column: f"v.{column}" for column in _PLAIN}
-    newest = json_array(
-        json_object(name="m.name", tags=_tags_of("version", "v"), **members),
-        f"({_newest('o.id = m.id')}) v WHERE v.place = 1",
-    )
-    aliases = json_array(
-        json_object(alias="a.alias", version="n.number"),
-        "registry_aliasassignment a JOIN registry_modelversion n ON n.id = a.version_id"
-        " WHERE a.model_id = m.id AND a.valid_to IS NULL",
-    )
-    return (
-        "m.name, m.description, m.created_ms, m.updated_ms, "
-        f"{as_text(_tags_of('model', 'm'))}, {as_text(aliases)}, {as_text(newest)}"
+    Raises NotFound if the model is absent or hidden.
+    """
+    at = as_of or datetime.now(UTC)
+    stages: dict[str, list[int]] = defaultdict(list)
+    for period in stage_history(actor, name, at):
+        stages[period.place].append(period.version)
+    return Placements(
+        at,
+        {stage: sorted(numbers, reverse=True) for stage, numbers in sorted(stages.items())},
+        {period.place: period.version for period in sorted(alias_history(actor, name, at), key=lambda p: p.place)},
     )
 
 
-def _version(row: tuple[Any, ...]) -> VersionRecord:
-    return VersionRecord(*(*row[:12], _tags(row[12]), _texts(row[13]) if len(row) > 13 else []))
+def may_read_artifact(actor: Actor, path: str) -> bool:
+    """Return whether a path of the artifact tree belongs to a version of a model that the actor may read."""
+    holders = FrozenTree.objects.filter(path__in=paths.with_ancestors(paths.safe(path))).values_list("holder", flat=True)
+    owners = {model_id for holder in holders if (model_id := frozen_by(holder)) is not None}
+    return bool(owners) and _visible_models(actor).filter(pk__in=owners, deleted_at__isnull=True).exists()
 
 
-def _model(row: tuple[Any, ...]) -> ModelRecord:
-    return ModelRecord(*(*row[:4], _tags(row[4]), _aliases(row[5]), _versions(row[6])))
+def _visible_models(actor: Actor) -> QuerySet[RegisteredModel]:
+    return access.visible(actor, RegisteredModel.objects.all(), Permission.MODEL_READ)
 
 
-def _canonical(stages: Sequence[str]) -> list[str]:
-    if not stages:
-        return []
-    known = list(Stage.objects.order_by("position").values_list("name", flat=True))
-    spelled = {name.lower(): name for name in known}
-    for stage in stages:
-        if stage.lower() not in spelled:
-            raise Invalid(f"There is no stage {stage!r}; the stages are {', '.join(known)}.")
-    return [spelled[stage.lower()] for stage in stages]
+def _model(actor: Actor, name: str, *, deleted_too: bool = False) -> RegisteredModel:
+    rows = _visible_models(actor).filter(name=name).select_related("owner_team", "created_by")
+    if not deleted_too:
+        rows = rows.filter(deleted_at__isnull=True)
+    found = rows.order_by(F("deleted_at").desc(nulls_first=True)).first()
+    if found is None:
+        raise NotFound(f"There is no registered model {name!r}, or you may not see it.")
+    return found
 
 
-def _no_model(name: str) -> NotFound:
-    return NotFound(f"There is no registered model {name!r}, or you may not see it.")
+def _periods(held: QuerySet[Any], as_of: datetime | None) -> list[Period]:
+    if as_of is not None:
+        held = held.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=as_of), valid_from__lte=as_of)
+    rows = held.order_by("-valid_from", "-pk").values_list(
+        "place", "version__number", "valid_from", "valid_to", "assigned_by", "request_id"
+    )
+    return [Period(*row) for row in rows]
+
+
+def _summaries(rows: list[RegisteredModel]) -> list[ModelSummary]:
+    """Return summaries of models in their order, by three statements however many they are."""
+    ids = [row.pk for row in rows]
+    stages: dict[int, dict[str, int]] = defaultdict(dict)
+    counts: dict[int, int] = defaultdict(int)
+    standing = StageAssignment.objects.filter(model__in=ids, valid_to__isnull=True).order_by("stage__position")
+    for owner, stage, newest, count in standing.values_list("model", "stage").annotate(Max("version__number"), Count("pk")):
+        stages[owner][stage] = newest
+        counts[owner] += count
+    aliases: dict[int, dict[str, int]] = defaultdict(dict)
+    named = AliasAssignment.objects.filter(model__in=ids, valid_to__isnull=True).order_by("alias")
+    for owner, alias, number in named.values_list("model", "alias", "version__number"):
+        aliases[owner][alias] = number
+    tags = _tags(RegisteredModelTag.objects.filter(model__in=ids).order_by("key").values_list("model", "key", "value"))
+    return [
+        ModelSummary(
+            id=row.pk,
+            name=row.name,
+            description=row.description,
+            risk_tier=row.risk_tier,
+            owner_team=row.owner_team.name if row.owner_team else "",
+            created_by=row.created_by.username if row.created_by else "",
+            created_at=_moment(row.created_ms),
+            updated_at=_moment(row.updated_ms),
+            deleted_at=row.deleted_at,
+            version_count=counts[row.pk],
+            stages=stages[row.pk],
+            aliases=aliases[row.pk],
+            tags=tags[row.pk],
+        )
+        for row in rows
+    ]
+
+
+def _version_summaries(model: RegisteredModel, rows: list[ModelVersion]) -> list[VersionSummary]:
+    """Return summaries of a model's versions in their order, by three statements however many they are."""
+    ids = [row.pk for row in rows]
+    stages = dict(StageAssignment.objects.filter(version__in=ids, valid_to__isnull=True).values_list("version", "stage"))
+    aliases: dict[int, list[str]] = defaultdict(list)
+    named = AliasAssignment.objects.filter(version__in=ids, valid_to__isnull=True).order_by("alias")
+    for owner, alias in named.values_list("version", "alias"):
+        aliases[owner].append(alias)
+    tags = _tags(ModelVersionTag.objects.filter(version__in=ids).order_by("key").values_list("version", "key", "value"))
+    return [
+        VersionSummary(
+            id=row.pk,
+            model=model.name,
+            number=row.number,
+            stage=stages[row.pk],
+            aliases=aliases[row.pk],
+            description=row.description or "",
+            created_by=row.created_by.username if row.created_by else "",
+            created_at=_moment(row.created_ms),
+            updated_at=_moment(row.updated_ms),
+            run_id=row.run_id,
+            logged_model_id=row.logged_model_id,
+            source=row.source,
+            status=row.status,
+            content_digest=row.content_digest,
+            size_bytes=row.size_bytes,
+            tags=tags[row.pk],
+        )
+        for row in rows
+    ]
+
+
+def _tags(rows: Iterable[tuple[int, str, str]]) -> dict[int, dict[str, str]]:
+    found: dict[int, dict[str, str]] = defaultdict(dict)
+    for owner, key, value in rows:
+        found[owner][key] = value
+    return found
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

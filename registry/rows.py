@@ -1,4 +1,4 @@
-"""Find a model or a version that the actor may do something with: one statement, and the exact refusal if there is none."""
+"""Find a model or a version that the actor may do something with, or refuse exactly; and name what holds its files."""
 
 from __future__ import annotations
 
@@ -37,3 +37,15 @@ def version(actor: Actor, permission: Permission, name: str, number: str | int, 
         raise NotFound(f"The model {name!r} has no version {number}.")
     found.model = owner
     return found
+
+
+def holder(model: RegisteredModel, number: int) -> str:
+    """Return under what name a version keeps its folder of the artifact tree from changing."""
+    return f"model-version:{model.pk}/{number}"
+
+
+def frozen_by(holder_name: str) -> int | None:
+    """Return the id of the model whose version has this name as a holder, or None for another kind of holder."""
+    kind, _, rest = holder_name.partition(":")
+    model_id = rest.partition("/")[0]
+    return int(model_id) if kind == "model-version" and model_id.isdigit() else None

@@ -1,4 +1,4 @@
-"""The two searches of the registry in MLflow's filter language, as conditions and orders for the statements in ``queries``."""
+"""The two searches of the registry in MLflow's filter language, as conditions and orders for the statements in ``records``."""
 
 from __future__ import annotations
 

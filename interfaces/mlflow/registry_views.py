@@ -9,8 +9,8 @@ from core.errors import Invalid
 from interfaces.mlflow import paging
 from interfaces.mlflow.messages import I64, KeyValue, Message, mapping, present
 from interfaces.mlflow.routing import Route
-from registry import commands, names, queries
-from registry.queries import ModelRecord, VersionRecord
+from registry import commands, names, records
+from registry.records import ModelRecord, VersionRecord
 from workflows import commands as workflows
 
 _MODELS_ON_A_PAGE, _MOST_MODELS = 100, 1000
@@ -116,24 +116,24 @@ class DeleteVersionTag(Message, frozen=True):
 def create_model(actor: Actor, message: CreateModel) -> dict[str, Any]:
     """Make a registered model."""
     commands.create_model(actor=actor, name=message.name, tags=mapping(message.tags), description=message.description or "")
-    return {"registered_model": _model(queries.get_model(actor, message.name))}
+    return {"registered_model": _model(records.get_model(actor, message.name))}
 
 
 def get_model(actor: Actor, message: OfModel) -> dict[str, Any]:
     """Return a registered model."""
-    return {"registered_model": _model(queries.get_model(actor, message.name))}
+    return {"registered_model": _model(records.get_model(actor, message.name))}
 
 
 def update_model(actor: Actor, message: UpdateModel) -> dict[str, Any]:
     """Change a description; one that is absent clears it."""
     commands.update_model(actor=actor, name=message.name, description=message.description or "")
-    return {"registered_model": _model(queries.get_model(actor, message.name))}
+    return {"registered_model": _model(records.get_model(actor, message.name))}
 
 
 def rename_model(actor: Actor, message: RenameModel) -> dict[str, Any]:
     """Give a model another name."""
     workflows.rename_model(actor=actor, model_name=message.name, new_name=message.new_name)
-    return {"registered_model": _model(queries.get_model(actor, message.new_name))}
+    return {"registered_model": _model(records.get_model(actor, message.new_name))}
 
 
 def delete_model(actor: Actor, message: OfModel) -> None:
@@ -145,14 +145,14 @@ def search_models(actor: Actor, message: Search) -> dict[str, Any]:
     """Return one page of the models that a filter finds."""
     limit = paging.limit_of(message.max_results, default=_MODELS_ON_A_PAGE, ceiling=_MOST_MODELS)
     offset = paging.offset_of(message.page_token)
-    found = queries.search_models(actor, message.filter, message.order_by or (), limit=limit + 1, offset=offset)
+    found = records.search_models(actor, message.filter, message.order_by or (), limit=limit + 1, offset=offset)
     page, token = paging.cut(found, offset, limit)
     return present(registered_models=[_model(model) for model in page], next_page_token=token)
 
 
 def latest_versions(actor: Actor, message: LatestVersions) -> dict[str, Any]:
     """Return the newest version of each stage."""
-    found = queries.latest_versions(actor, message.name, message.stages or ())
+    found = records.latest_versions(actor, message.name, message.stages or ())
     return present(model_versions=[_version(version) for version in found])
 
 
@@ -179,7 +179,7 @@ def delete_alias(actor: Actor, message: OfAlias) -> None:
 
 def version_by_alias(actor: Actor, message: OfAlias) -> dict[str, Any]:
     """Return the version an alias names."""
-    return {"model_version": _version(queries.version_by_alias(actor, message.name, message.alias))}
+    return {"model_version": _version(records.version_by_alias(actor, message.name, message.alias))}
 
 
 def create_version(actor: Actor, message: CreateVersion) -> dict[str, Any]:
@@ -194,18 +194,18 @@ def create_version(actor: Actor, message: CreateVersion) -> dict[str, Any]:
         description=message.description or "",
         logged_model_id=message.model_id,
     )
-    return {"model_version": _version(queries.get_version(actor, message.name, version.number))}
+    return {"model_version": _version(records.get_version(actor, message.name, version.number))}
 
 
 def get_version(actor: Actor, message: OfVersion) -> dict[str, Any]:
     """Return a version."""
-    return {"model_version": _version(queries.get_version(actor, message.name, message.version))}
+    return {"model_version": _version(records.get_version(actor, message.name, message.version))}
 
 
 def update_version(actor: Actor, message: UpdateVersion) -> dict[str, Any]:
     """Change a description; one that is absent clears it."""
     commands.update_version(actor=actor, model_name=message.name, number=message.version, description=message.description)
-    return {"model_version": _version(queries.get_version(actor, message.name, message.version))}
+    return {"model_version": _version(records.get_version(actor, message.name, message.version))}
 
 
 def delete_version(actor: Actor, message: OfVersion) -> None:
@@ -217,14 +217,14 @@ def search_versions(actor: Actor, message: Search) -> dict[str, Any]:
     """Return one page of the versions that a filter finds."""
     limit = paging.limit_of(message.max_results, default=_MOST_VERSIONS, ceiling=_MOST_VERSIONS)
     offset = paging.offset_of(message.page_token)
-    found = queries.search_versions(actor, message.filter, message.order_by or (), limit=limit + 1, offset=offset)
+    found = records.search_versions(actor, message.filter, message.order_by or (), limit=limit + 1, offset=offset)
     page, token = paging.cut(found, offset, limit)
     return present(model_versions=[_version(version, aliases=False) for version in page], next_page_token=token)
 
 
 def download_uri(actor: Actor, message: OfVersion) -> dict[str, Any]:
     """Return where a version's files can be read: as MLflow has it, a run's address stays one and the client follows it."""
-    version = queries.get_version(actor, message.name, message.version)
+    version = records.get_version(actor, message.name, message.version)
     return {"artifact_uri": version.source if version.source.startswith("runs:") else version.storage_location or version.source}
 
 
@@ -240,7 +240,7 @@ def transition_stage(actor: Actor, message: TransitionStage) -> dict[str, Any]:
         stage=message.stage,
         archive_existing=message.archive_existing_versions,
     )
-    return {"model_version": _version(queries.get_version(actor, message.name, number))}
+    return {"model_version": _version(records.get_version(actor, message.name, number))}
 
 
 def set_version_tag(actor: Actor, message: SetVersionTag) -> None:
