@@ -6,6 +6,6 @@ class RegistryConfig(AppConfig):
     name = "registry"
 
     def ready(self) -> None:
-        from registry import placement
+        from registry import stages
 
-        post_migrate.connect(placement.ensure_stages, sender=self, dispatch_uid="ensure stages")
+        post_migrate.connect(stages.ensure_stages, sender=self, dispatch_uid="ensure stages")

@@ -19,7 +19,7 @@ from core import access, audit
 from core.access import Actor, Permission
 from core.audit import Event
 from core.errors import AlreadyExists, Invalid, NotFound
-from registry import manifest, names, placement, provenance, rows, sources
+from registry import manifest, names, provenance, rows, sources, stages
 from registry.manifest import Manifest
 from registry.models import (
     AliasAssignment,
@@ -223,7 +223,7 @@ def register_version(
     ModelVersionFile.objects.bulk_create(
         ModelVersionFile(version=version, path=f.path, digest=f.digest, size_bytes=f.size_bytes) for f in content.files
     )
-    placement.begin(version, actor=actor, at=now)
+    stages.begin(version, actor=actor, at=now)
     provenance.record(version, found, content, at=now)
     if found.logged_model is not None and found.logged_model_id and found.copied_from is None:
         _tell_logged_model(version)

@@ -1,4 +1,4 @@
-"""Give a version a stage or an alias: the one door. Only ``workflows.commands`` may import the functions that move things."""
+"""Give a version a stage or an alias: the one door. Only ``workflows.commands`` may import it."""
 
 from __future__ import annotations
 
@@ -10,43 +10,9 @@ from django.utils import timezone
 from core import audit
 from core.access import Actor
 from core.audit import Event
-from core.errors import Conflict, Invalid
-from registry import lineage
-from registry.models import AliasAssignment, ModelVersion, RegisteredModel, Stage, StageAssignment, StageTransition
-
-_DEFAULT_STAGES = ("None", "Staging", "Production", "Archived")
-
-
-def ensure_stages(**_: object) -> None:
-    """Make MLflow's four stages with every step between them allowed, unless an installation has its own graph."""
-    if Stage.objects.exists():
-        return
-    stages = Stage.objects.bulk_create(
-        [Stage(name=name, position=i, is_initial=i == 0) for i, name in enumerate(_DEFAULT_STAGES)]
-    )
-    StageTransition.objects.bulk_create([StageTransition(from_stage=a, to_stage=b) for a in stages for b in stages if a is not b])
-
-
-def canonical_stage(name: str) -> str:
-    """Return a stage's own spelling, whatever the case it was asked in. Raises Invalid, naming the stages there are."""
-    names = list(Stage.objects.order_by("position").values_list("name", flat=True))
-    for known in names:
-        if known.lower() == name.lower():
-            return known
-    raise Invalid(f"There is no stage {name!r}; the stages are {', '.join(names)}.", code="unknown_stage")
-
-
-def begin(version: ModelVersion, *, actor: Actor, at: datetime) -> None:
-    """Put a new version into the initial stage."""
-    initial = Stage.objects.values_list("name", flat=True).get(is_initial=True)
-    StageAssignment.objects.create(
-        version=version, model_id=version.model_id, stage_id=initial, valid_from=at, assigned_by=actor.username
-    )
-
-
-def current_stage(version: ModelVersion) -> str:
-    """Return the stage a version holds now."""
-    return str(StageAssignment.objects.values_list("stage_id", flat=True).get(version=version, valid_to__isnull=True))
+from core.errors import Conflict
+from registry import lineage, stages
+from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment, StageTransition
 
 
 def assign_stage(
@@ -59,7 +25,7 @@ def assign_stage(
     """
     _require_transaction()
     now = timezone.now()
-    held = current_stage(version)
+    held = stages.current_stage(version)
     if held != stage and not StageTransition.objects.filter(from_stage_id=held, to_stage_id=stage).exists():
         raise Conflict(f"The stage graph has no step from {held} to {stage}.", code="no_such_step")
     displaced = []

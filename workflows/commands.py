@@ -19,6 +19,7 @@ from governance.models import Binding, PolicyRevision
 from governance.policy import compile_policy
 from registry import commands as registry_commands
 from registry import placement
+from registry import stages as stage_graph
 from registry.models import ModelVersion, RegisteredModel
 from tracking import commands as tracking_commands
 from workflows import notifications, states
@@ -45,7 +46,7 @@ def transition_stage(*, actor: Actor, model_name: str, version: int, stage: str,
     Raises Blocked, with the unmet requirements and where to ask, when a policy guards the stage; Invalid for an unknown one.
     """
     subject = _locked_version(actor, model_name, version, Permission.MODEL_WRITE)
-    stage = placement.canonical_stage(stage)
+    stage = stage_graph.canonical_stage(stage)
     if archive_existing and stage in ("None", "Archived"):
         raise Invalid(f"archive_existing_versions has no meaning with the stage {stage}; leave it out.")
     bindings = bindings_for(subject.model, kind="stage", target=stage)
@@ -140,7 +141,7 @@ def request_promotion(
     if not reason.strip():
         raise Invalid("Say why: a reviewer decides on it.")
     if target_kind == "stage":
-        target = placement.canonical_stage(target)
+        target = stage_graph.canonical_stage(target)
     elif target_kind != "alias" or not _ALIAS.match(target):
         raise Invalid("The target is a stage or an alias, by target_kind `stage` or `alias`.")
     bindings = _requestable(subject, target_kind, target)
@@ -377,7 +378,7 @@ def _open(
                 version=subject,
                 target_kind=target_kind,
                 target=target,
-                from_stage=placement.current_stage(subject),
+                from_stage=stage_graph.current_stage(subject),
                 reason=reason,
                 archive_existing=archive,
                 subject_digest=subject.content_digest,
@@ -499,7 +500,7 @@ def _reviewers(request: PromotionRequest) -> list[User]:
 
 def _may_leave(actor: Actor, subject: ModelVersion) -> None:
     """Leaving a governed stage needs no promotion, but more than the right to write."""
-    held = placement.current_stage(subject)
+    held = stage_graph.current_stage(subject)
     if bindings_for(subject.model, kind="stage", target=held):
         access.require(actor, Permission.MODEL_MANAGE, subject.model)
 
