@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,15 +35,25 @@ class Model:
         except (Exception, SystemExit) as cause:
             raise ModelPredictFailed(cause) from cause
 
-    def output(self, features: pd.DataFrame) -> np.ndarray:
-        """Return what the model predicts, one row per row of `features`: shape (n,) or (n, classes)."""
-        import numpy as np
+    def output(self, features: pd.DataFrame, classes: Sequence[str] = ()) -> np.ndarray:
+        """Return what the model predicts, one row per row of `features`: shape (n,) or (n, columns).
 
-        output = np.asarray(self.answer(features))
+        classes: of a table with a column for each of them, these columns in this order.
+        """
+        import numpy as np  # the catalogue is read without numpy
+        import pandas as pd
+
+        answer = self.answer(features)
+        if isinstance(answer, pd.DataFrame) and classes and set(classes) <= set(map(str, answer.columns)):
+            answer = answer.rename(columns=str)[list(classes)]
+        output = np.asarray(answer)
         if output.ndim == 2 and output.shape[1] == 1:
             output = output[:, 0]
         if output.ndim not in (1, 2) or len(output) != len(features):
             raise ModelPredictFailed(f"it returned the shape {output.shape} for {len(features)} rows")
+        missing = int(np.asarray(pd.isna(output)).sum())
+        if missing:
+            raise ModelPredictFailed(f"it returned no value in {missing} places")
         return output
 
     def probabilities(self, features: pd.DataFrame) -> tuple[list[Label], np.ndarray] | None:

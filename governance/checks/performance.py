@@ -55,7 +55,7 @@ class Performance:
             yield from self._binary(subject)
 
     def _binary(self, subject: Subject) -> Iterator[Result]:
-        positive, decided, scores = subject.positives, subject.decisions(self.threshold), _probabilities(subject)
+        positive, decided, scores = subject.positives, subject.decisions(self.threshold), subject.scores()
         for slice_, rows in _slices(subject, self.slices):
             yield from _decision_metrics(slice_, positive[rows], decided[rows], self.threshold)
             yield from _score_metrics(slice_, positive[rows], None if scores is None else scores[rows])
@@ -75,15 +75,6 @@ def _slices(subject: Subject, features: tuple[str | Feature, ...]) -> Iterator[t
     yield "", np.ones(len(subject.frame), dtype=bool)
     for feature in features:
         yield from groups.split(subject, feature)
-
-
-def _probabilities(subject: Subject) -> np.ndarray | None:
-    import numpy as np
-
-    scores = subject.scores()
-    if scores is not None and not bool(np.all((scores >= 0) & (scores <= 1))):
-        raise UnsuitableData("The model gives probabilities that are missing or outside 0 to 1. Repair its predict_proba.")
-    return scores
 
 
 def _decision_metrics(slice_: str, positive: np.ndarray, decided: np.ndarray, threshold: float) -> Iterator[Measurement]:

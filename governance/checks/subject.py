@@ -183,7 +183,10 @@ class Subject:
     @cached_property
     def _output(self) -> np.ndarray:
         self.progress(0.3, "Scoring the data")
-        return self.model.output(self.features)
+        return self._answer(self.features)
+
+    def _answer(self, features: pd.DataFrame) -> np.ndarray:
+        return self.model.output(features, [str(each) for each in self._classes_in_target().tolist()])
 
     def predict(self) -> np.ndarray:
         """Return one label (or, for a regression, one number) per row, computed once. Shape (n,).
@@ -194,7 +197,7 @@ class Subject:
 
     def labels(self, features: pd.DataFrame) -> np.ndarray:
         """Return the same as predict() for changed features; not cached."""
-        return self._as_labels(self.model.output(features))
+        return self._as_labels(self._answer(features))
 
     def _as_labels(self, output: np.ndarray) -> np.ndarray:
         if output.ndim == 1:
@@ -207,22 +210,28 @@ class Subject:
         return np.asarray(classes[np.argmax(output, axis=1)])
 
     def scores(self) -> np.ndarray | None:
-        """Return the probability of the favourable label in [0, 1] per row, computed once, or None. Shape (n,)."""
+        """Return the probability of the favourable label in [0, 1] per row, computed once, or None. Shape (n,).
+
+        Raises UnsuitableData for what is no probability: it would count as a decision against the person.
+        """
         return self._scores
 
     @cached_property
     def _scores(self) -> np.ndarray | None:
+        import numpy as np
+
         given = self.model.probabilities(self.features)
-        if given is not None:
-            return self._favourable_column(*given)
-        return self._scores_in(self._output)
+        scores = self._scores_in(self._output) if given is None else self._favourable_column(*given)
+        if scores is not None and not bool(np.all((scores >= 0) & (scores <= 1))):
+            raise UnsuitableData("The model gives probabilities that are missing or outside 0 to 1. Repair its predict_proba.")
+        return scores
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         """Return the same as scores() for changed features, of a model that has scores; not cached."""
         given = self.model.probabilities(features)
         if given is not None:
             return self._favourable_column(*given)
-        output = self.model.output(features)
+        output = self._answer(features)
         return output if output.ndim == 1 else self._favourable_column(self._classes_in_target().tolist(), output)
 
     def _scores_in(self, output: np.ndarray) -> np.ndarray | None:
@@ -241,7 +250,16 @@ class Subject:
     def decisions(self, threshold: float) -> np.ndarray:
         """Return whether each row is decided favourably: score >= threshold, or else the label. Bool, shape (n,)."""
         scores = self.scores()
-        return equals_label(self.predict(), self.favourable) if scores is None else scores >= threshold
+        return scores >= threshold if scores is not None else self._chosen(self.predict())
+
+    def _chosen(self, labels: np.ndarray) -> np.ndarray:
+        classes = self._classes_in_target().tolist()
+        if not any(equals_label(labels, each).any() for each in classes):
+            raise UnsuitableData(
+                f"The model answers {labels[0]!r}, which is none of the labels {classes!r} in the target. "
+                "Bring the labels of the data set and of the model together."
+            )
+        return equals_label(labels, self.favourable)
 
     def _favourable_column(self, classes: list[Label], table: np.ndarray) -> np.ndarray:
         import numpy as np
@@ -266,12 +284,24 @@ class Subject:
 
 
 def equals_label(values: np.ndarray, label: Label) -> np.ndarray:
-    """Return where `values` is `label`. A CSV holds 1 where a policy says "1", so text is compared as a last resort."""
+    """Return where `values` is `label`: bool, shape (n,).
+
+    A CSV holds 1 where a policy says "1" and a model answers 1.0, so a label that reads as a number is compared as one
+    with numbers, and everything else as text.
+    """
     import numpy as np
 
-    if values.dtype.kind in "biuf" and isinstance(label, int | float):
-        return np.asarray(values == label)
-    return np.asarray([str(value) == str(label) for value in values.tolist()])
+    number = _as_number(label)
+    if values.dtype.kind in "biuf" and number is not None:
+        return np.asarray(values == number)
+    return np.asarray([str(value) == str(label) for value in values.tolist()], dtype=bool)
+
+
+def _as_number(label: Label) -> float | None:
+    try:
+        return float(label)
+    except ValueError:
+        return None
 
 
 def _columns(raw: object) -> tuple[Column, ...]:

@@ -142,12 +142,12 @@ def as_npy(value: Any) -> bytes:
 
 
 def wrapped_array_hiding(payload: bytes) -> bytes:
-    """A joblib array whose bytes are a pickle: joblib skips them, pickle.load would go on and run them."""
-    plain = as_joblib(np.zeros(len(payload), dtype="u1"))
-    head, _, tail = plain.partition(b"\x00" * len(payload))
-    # No padding, so that what follows the wrapper is the payload at once.
-    trimmed = head[: head.rindex(b"b", 0, len(head)) + 1]
-    return trimmed + payload[2:] + tail
+    """A joblib array whose bytes are a pickle: joblib skips them, pickle.load goes on and runs them."""
+    zeros = b"\x00" * 300
+    head, _, tail = as_joblib(np.zeros(len(zeros), dtype="u1")).partition(zeros)
+    padding = len(head) - len(head.rstrip(b"\xff"))
+    # The first byte says how much padding follows; 0x80, with which a pickle begins, is 128.
+    return head[: len(head) - padding - 1] + payload.ljust(1 + 0x80 + len(zeros), b"\x00") + tail
 
 
 DANGEROUS = {
@@ -230,6 +230,19 @@ def test_what_is_unknown_broken_or_code_is_a_finding(model: Path, name: str, dat
     assert rule in found and found[rule] in ("medium", "high", "critical")
 
 
+def test_formats_that_hold_no_code_are_clean(model: Path) -> None:
+    header = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    pd.DataFrame({"a": [1, 2]}).to_parquet(model / "rows.parquet")
+    np.save(model / "numbers.npy", np.arange(6.0).reshape(2, 3))
+    np.savez_compressed(model / "numbers.npz", a=np.arange(3), b=np.array(["x"]))
+    (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    (model / "model.onnx").write_bytes(b"\x08\x0a" + b"\x12\x02py" + b"\x3a\x03abc")
+    (model / "model.ubj").write_bytes(b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner\xff}")
+    (model / "README.md").write_text("cat\nand\ncredit\n")
+    (model / "empty").touch()
+    assert rules(model) == set()
+
+
 @pytest.mark.parametrize(
     "line, rule",
     [
@@ -303,6 +316,12 @@ def test_a_bomb_is_a_finding(model: Path) -> None:
         nested = gzip.compress(nested)
     (model / "model.gz").write_bytes(nested)
     assert ("bomb", "high") in rules(model)
+
+
+def test_bytes_that_joblib_skips_and_pickle_runs_are_followed_both_ways(tmp_path: Path) -> None:
+    hiding = wrapped_array_hiding(dumps(ByName(len, "abc")))
+    assert isinstance(joblib.load(io.BytesIO(hiding)), np.ndarray) and pickle.loads(hiding) == 3
+    assert pickles.Global("builtins", "len") in pickles.follow(hiding).names
 
 
 def test_a_type_that_contradicts_its_size_is_not_followed() -> None:
