@@ -36,8 +36,11 @@ demo: setup ## see the main job happen: from a training run to a countersigned p
 bench: setup ## measure requests per second against an instance of its own
 	exec $(BIN)/python -m benchmarks
 
+docs: setup ## write the pages that are made from the code
+	$(BIN)/python -m scripts.document
+
 clean: ## remove what can be made again: .venv, caches, the local instance in var
 	rm -rf .venv .venv-uv var staticfiles .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup lock check test run demo bench clean
+.PHONY: help setup lock check test run demo bench docs clean

@@ -1,0 +1,157 @@
+"""Every state change goes through a command, and every command is built alike."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+
+from config.environment import BASE_DIR
+from core import jobs
+
+PACKAGES = ("core", "artifacts", "tracking", "registry", "governance", "workflows", "interfaces")
+COMMAND_MODULES = sorted(
+    ".".join(path.relative_to(BASE_DIR).with_suffix("").parts)
+    for package in PACKAGES[:-1]
+    for path in (BASE_DIR / package).glob("commands.py")
+)
+# Public functions beside the commands, each with what it is instead.
+NOT_COMMANDS = {
+    "core.commands.ensure_roles": "runs after a migration",
+    "core.commands.token_digest": "computes",
+    "artifacts.commands.freeze": "a step of registering a version",
+    "artifacts.commands.unfreeze": "a step of deleting a version",
+    "artifacts.commands.collect_unreferenced": "housekeeping: removes what nothing refers to",
+    "tracking.commands.active_experiment_location": "reads",
+    "tracking.commands.open_run": "reads",
+    "tracking.commands.run_tags": "computes",
+    "tracking.commands.now_ms": "computes",
+    "governance.commands.resolve_checks": "computes",
+    "governance.commands.bindings_for": "reads",
+    "governance.commands.start_check": "a worker's note on its own row, by compare-and-set",
+    "governance.commands.report_progress": "a worker's note on its own row, by compare-and-set",
+}
+# Commands without a transaction around all of it, each with the reason.
+SEVERAL_TRANSACTIONS = {
+    "artifacts.commands.put_file": "bytes arrive before the transaction that notes them",
+    "tracking.commands.put_artifact": "as put_file",
+    "tracking.commands.put_run_artifact": "as put_file",
+    "tracking.commands.delete_artifacts": "one call of a command that has its own",
+    "governance.commands.queue_check": "a step of a request's transaction, which jobs.enqueue and audit.record insist on",
+}
+
+
+def _trees() -> dict[Path, ast.Module]:
+    files = [path for package in PACKAGES for path in (BASE_DIR / package).rglob("*.py") if "migrations" not in path.parts]
+    return {path.relative_to(BASE_DIR): ast.parse(path.read_text()) for path in files}
+
+
+def _public(module_name: str) -> list[FunctionType]:
+    module = importlib.import_module(module_name)
+    return [
+        function
+        for name, function in vars(module).items()
+        if inspect.isfunction(inspect.unwrap(function))
+        and function.__module__ == module_name
+        and not name.startswith("_")
+        and f"{module_name}.{name}" not in NOT_COMMANDS
+    ]
+
+
+def test_there_are_commands_to_look_at() -> None:
+    assert {"core.commands", "governance.commands"} <= set(COMMAND_MODULES)
+    assert len(_public("core.commands")) >= 3
+
+
+def test_every_exception_is_still_there() -> None:
+    gone = [
+        name
+        for name in {**NOT_COMMANDS, **SEVERAL_TRANSACTIONS}
+        if not hasattr(importlib.import_module(name.rpartition(".")[0]), name.rpartition(".")[2])
+    ]
+    assert gone == []
+
+
+@pytest.mark.parametrize("module_name", COMMAND_MODULES)
+def test_a_command_takes_keywords_only_with_an_actor(module_name: str) -> None:
+    wrong = []
+    for function in _public(module_name):
+        parameters = inspect.signature(function).parameters
+        if "actor" not in parameters or any(p.kind is not p.KEYWORD_ONLY for p in parameters.values()):
+            wrong.append(f"{module_name}.{function.__name__}{inspect.signature(function)}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module_name", COMMAND_MODULES)
+def test_a_command_is_one_transaction(module_name: str) -> None:
+    # transaction.atomic as a decorator leaves __wrapped__.
+    wrong = [
+        f"{module_name}.{function.__name__}"
+        for function in _public(module_name)
+        if not hasattr(function, "__wrapped__") and f"{module_name}.{function.__name__}" not in SEVERAL_TRANSACTIONS
+    ]
+    assert wrong == []
+
+
+def test_audit_events_are_written_in_one_place() -> None:
+    """Constructing, creating or changing AuditEvent rows anywhere but in core/audit.py."""
+    writers = set()
+    for path, tree in _trees().items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            made = called.split(".")[-1] == "AuditEvent"
+            changed = "AuditEvent.objects" in called and called.split(".")[-1] in {
+                "create", "bulk_create", "get_or_create", "update_or_create", "update", "bulk_update", "delete",
+            }  # fmt: skip
+            if made or changed:
+                writers.add(str(path))
+    assert writers == {"core/audit.py"}
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def test_every_job_that_is_enqueued_has_a_handler() -> None:
+    importlib.import_module("workflows.tasks")
+    trees = _trees()
+    constants: dict[str, set[str]] = {}
+    for tree in trees.values():
+        for name, value in _constants(tree).items():
+            constants.setdefault(name, set()).add(value)
+    enqueued = set()
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "jobs.enqueue":
+                first = node.args[0]
+                if isinstance(first, ast.Constant):
+                    enqueued.add(first.value)
+                elif isinstance(first, ast.Name | ast.Attribute):
+                    name = first.id if isinstance(first, ast.Name) else first.attr
+                    enqueued |= constants.get(name, set())
+                else:
+                    pytest.fail(f"{path}:{node.lineno}: name the job by a constant")
+    assert enqueued, "nothing is enqueued?"
+    assert enqueued <= jobs.handler_names()
+
+
+def test_everything_beat_sends_is_a_task_that_workers_know() -> None:
+    importlib.import_module("workflows.tasks")
+    from config.celery import app
+
+    sent = {entry["task"] for entry in app.conf.beat_schedule.values()} | {jobs.RUN_TASK}
+    assert sent <= set(app.tasks)
+    # A message nobody took in time must not pile up behind a worker that is away.
+    assert all(entry["options"]["expires"] for entry in app.conf.beat_schedule.values())

@@ -1,0 +1,103 @@
+"""What no file of the repository may say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from config.environment import BASE_DIR
+from scripts.stack import LONG_RUNNING, commands
+
+
+def _files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [path for name in listed.stdout.split("\0") if name and (path := BASE_DIR / name).is_file()]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except UnicodeDecodeError:
+        return ""
+
+
+# Written in halves, or this file would name them.
+REGISTRIES = "|".join(
+    re.escape(half + rest)
+    for half, rest in [
+        ("pypi.", "org"), ("pythonhosted", ".org"), ("npmjs", ".org"), ("npmjs", ".com"), ("js", "delivr"), ("unp", "kg.com"), ("cdn", "js"),
+    ]
+)  # fmt: skip
+MACHINE = r"(?<![\w.$}])/(?:root|home/(?!countersign)\w+|work|Users/\w+)/\w"
+
+
+@pytest.mark.skipif(not (BASE_DIR / ".git").exists(), reason="needs git's list of files")
+@pytest.mark.parametrize(
+    ("forbidden", "why"),
+    ids=["package registries and CDNs", "paths of a machine"],
+    argvalues=[
+        (REGISTRIES, "where packages come from is the machine's own configuration, and pages load nothing from elsewhere"),
+        (MACHINE, "a path of somebody's machine"),
+    ],
+)
+def test_no_file_names(forbidden: str, why: str) -> None:
+    pattern = re.compile(forbidden)
+    found = [
+        f"{path.relative_to(BASE_DIR)}:{text.count(chr(10), 0, match.start()) + 1}: {match.group()}"
+        for path in _files()
+        if (text := _text(path))
+        for match in [pattern.search(text)]
+        if match
+    ]
+    assert found == [], why
+
+
+def test_locks_hold_versions_and_hashes_and_nothing_else() -> None:
+    locks = sorted((BASE_DIR / "requirements").glob("*.txt"))
+    assert {lock.name for lock in locks} == {"dev.txt", "server.txt", "worker.txt", "uv.txt"}
+    line = re.compile(r"^([A-Za-z0-9._-]+(\[[\w,-]+\])?==[^\s/]+( ; [^/]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?)$")
+    for lock in locks:
+        wrong = [text for text in lock.read_text().splitlines() if not line.match(text)]
+        assert wrong == [], lock.name
+
+
+def test_what_is_deployed_is_what_was_tested() -> None:
+    def pins(name: str) -> set[str]:
+        return set(re.findall(r"^([\w.\[\],-]+==\S+)", (BASE_DIR / "requirements" / name).read_text(), re.MULTILINE))
+
+    for name in ("server.txt", "worker.txt"):
+        assert pins(name) <= pins("dev.txt"), name
+    assert pins("server.txt") < pins("worker.txt")
+
+
+def test_an_image_started_alone_runs_what_compose_runs() -> None:
+    text = (BASE_DIR / "Dockerfile").read_text()
+    targets = dict(re.findall(r"^FROM base AS (\w+)\n(.*?)(?=^FROM|\Z)", text, re.MULTILINE | re.DOTALL))
+    for target, process in (("server", "web"), ("worker", "worker")):
+        default = re.findall(r"^CMD (\[.*\])$", targets[target], re.MULTILINE)[-1]
+        assert yaml.safe_load(default) == commands()[process]
+        assert re.search(r"^USER \d+$", targets[target], re.MULTILINE), "an ordinary account by number"
+
+
+def test_compose_has_no_secret_of_its_own_and_waits_for_what_it_needs() -> None:
+    compose = yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())
+    services = compose["services"]
+    for name in ("SECRET_KEY", "POSTGRES_PASSWORD", "ALLOWED_HOSTS"):
+        uses = re.findall(rf"\$\{{{name}([^}}]*)\}}", (BASE_DIR / "docker-compose.yml").read_text())
+        assert uses and all(use.startswith(":?") for use in uses), name
+    for name in LONG_RUNNING:
+        waits = services[name]["depends_on"]
+        assert waits["migrate"]["condition"] == "service_completed_successfully"
+        assert {waits["postgres"]["condition"], waits["redis"]["condition"]} == {"service_healthy"}
+        assert "healthcheck" in services[name]
+    assert services["beat"].get("deploy", {}).get("replicas", 1) == 1
