@@ -62,37 +62,38 @@ def _csv(path: Path, *, compressed: bool) -> Table:
 
 
 class _Kind:
-    """The narrowest type that all texts of a column seen so far can be read as."""
+    """The first type that all texts of a column seen so far can be read as."""
 
     def __init__(self) -> None:
         import pyarrow
 
         self._left: list[tuple[str, Any]] = [
-            ("boolean", pyarrow.bool_()),
             ("integer", pyarrow.int64()),
             ("number", pyarrow.float64()),
+            ("boolean", pyarrow.bool_()),
             ("datetime", pyarrow.timestamp("us")),
-            ("string", pyarrow.string()),
         ]
         self._seen = False
 
     @property
     def name(self) -> str:
-        return self._left[0][0] if self._seen else "string"
+        return self._left[0][0] if self._seen and self._left else "string"
 
     def see(self, texts: Any) -> None:
-        import pyarrow
-
         if texts.null_count == len(texts):
             return
         self._seen = True
-        while len(self._left) > 1:
-            try:
-                texts.cast(self._left[0][1])
-            except pyarrow.ArrowInvalid:
-                del self._left[0]
-            else:
-                return
+        self._left = [(name, kind) for name, kind in self._left if _fits(texts, kind)]
+
+
+def _fits(texts: Any, kind: Any) -> bool:
+    import pyarrow
+
+    try:
+        texts.cast(kind)
+    except pyarrow.ArrowInvalid:
+        return False
+    return True
 
 
 def _parquet(path: Path) -> Table:
