@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from core.canonical import canonical
 from governance.facts import CheckFact, Facts, Measured, ModelFacts, RequestFacts, ReviewFact, VersionFacts
 from governance.gate import PinnedPolicy, State, judge
 from governance.policy import compile_policy
-from hypothesis import given
-from hypothesis import strategies as st
 
 POLICY = compile_policy("""\
 kind: Policy

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection, transaction
+
 from core import audit
 from core.access import SYSTEM
 from core.audit import Event
 from core.models import AuditEvent, LedgerCheckpoint, LedgerEntry
-from django.db import connection, transaction
 from governance import ledger
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,7 +45,9 @@ def test_each_event_gets_one_place_in_the_order_of_batches() -> None:
     assert ledger.sequence(limit=3) == 3
     assert ledger.sequence(limit=100) >= 4
     assert ledger.sequence() == 0
-    assert list(LedgerEntry.objects.order_by("position").values_list("position", flat=True)) == list(range(LedgerEntry.objects.count()))
+    assert list(LedgerEntry.objects.order_by("position").values_list("position", flat=True)) == list(
+        range(LedgerEntry.objects.count())
+    )
     report = ledger.verify()
     assert report.intact
     assert report.size == AuditEvent.objects.count()

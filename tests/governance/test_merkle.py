@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from governance.merkle import Frontier, leaf_hash, node_hash
 from hypothesis import given
 from hypothesis import strategies as st
+
+from governance.merkle import Frontier, leaf_hash, node_hash
 
 
 def defined(leaves: list[bytes]) -> bytes:

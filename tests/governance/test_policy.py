@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from governance.policy import PolicyError, compile_policy, parse_binding
 
 GOOD = """\
@@ -41,7 +42,12 @@ BROKEN = [
     (changed("params.min_roc_auc", '"0.7"'), 9, 49, "no matching overload"),
     (changed(">= params.min_roc_auc", ""), 9, 19, "the expression is of type double; expected bool"),
     (changed(">= params.min_roc_auc", ">= (params.min_roc_auc"), 9, 71, "Syntax error"),
-    (changed("satisfied_if: m", "satisfied_if: |\n      version.number > 0 &&\n      m").replace(".value", ".valeu"), 11, 30, "valeu"),
+    (
+        changed("satisfied_if: m", "satisfied_if: |\n      version.number > 0 &&\n      m").replace(".value", ".valeu"),
+        11,
+        30,
+        "valeu",
+    ),
     (GOOD + "checks:\n  - check: fairness\n    dataset: ${nothing}\n", 11, 5, "${nothing} names no parameter"),
     (GOOD + "approvals:\n  - {role: reviewer, count: 0}\n", 11, 29, "count: 0 is less than the minimum of 1"),
     (GOOD + "  - id: roc-auc\n    title: Twice\n    how_to_satisfy: x\n    satisfied_if: 'true'\n", 10, 9, "used twice"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from artifacts import commands as artifact_commands
+
 from core.access import SYSTEM
 from core.models import User
 from governance import commands as governance_commands
@@ -17,10 +17,10 @@ from governance.models import CheckRun, CheckState
 from registry import commands as registry_commands
 from registry.datasets import register_dataset
 from registry.models import ModelVersion
+from tests.cast import actor
+from tracking import commands as tracking_commands
 from workflows import commands
 from workflows.models import PromotionRequest
-
-from tests.cast import actor
 
 POLICY = """\
 kind: Policy
@@ -54,17 +54,18 @@ class World:
     def version(self, model: str = "credit.risk", owner: User | None = None) -> ModelVersion:
         """Register a version with content of its own."""
         self.made += 1
-        source = f"0/models/m-{self.made:032x}/artifacts"
         who = actor(owner or self.dana)
-        artifact_commands.put_file(actor=who, path=f"{source}/MLmodel", source=io.BytesIO(f"n: {self.made}\n".encode()))
-        return registry_commands.register_version(actor=who, model_name=model, source=f"mlflow-artifacts:/{source}")
+        run = tracking_commands.create_run(actor=who, experiment_id=0)
+        content = f"n: {self.made}\n".encode()
+        tracking_commands.put_run_artifact(
+            actor=who, run_id=run, path="model/MLmodel", stream=io.BytesIO(content), expected_bytes=len(content)
+        )
+        return registry_commands.register_version(actor=who, model_name=model, source=f"runs:/{run}/model", run_id=run)
 
     def ask(self, version: ModelVersion, **options: Any) -> PromotionRequest:
         """Ask for Production."""
         given = {"target": "Production", "reason": "Better.", **options}
-        return commands.request_promotion(
-            actor=actor(self.dana), model_name=version.model.name, version=version.number, **given
-        )
+        return commands.request_promotion(actor=actor(self.dana), model_name=version.model.name, version=version.number, **given)
 
     def finish(self, request: PromotionRequest, auc: float | None = 0.8) -> None:
         """Finish the request's checks with this ROC AUC, or with an error, and move the request on."""
