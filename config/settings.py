@@ -57,6 +57,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "interfaces.request_context.RequestContextMiddleware",
+    "interfaces.health.HealthMiddleware",
     # Everything below serves pages and the REST API; the MLflow dialect answers before it (see interfaces.dialects).
     "interfaces.dialects.MlflowMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -141,6 +142,7 @@ LOGIN_REDIRECT_URL = "web:home"
 LOGOUT_REDIRECT_URL = "web:sign-in"
 TOKEN_DAYS: int = ENV["TOKEN_DAYS"]
 
+CSRF_FAILURE_VIEW = "interfaces.web.errors.csrf_failed"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION

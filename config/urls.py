@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("interfaces.web.urls")),
+]
+
+handler400 = "interfaces.web.errors.bad_request"
+handler403 = "interfaces.web.errors.denied"
+handler404 = "interfaces.web.errors.not_found"
+handler500 = "interfaces.web.errors.failed"

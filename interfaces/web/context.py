@@ -2,10 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
+
+from core.access import Actor, Permission, Role
+
+THEMES = ("system", "light", "dark")
+THEME_COOKIE = "countersign_theme"
+
+_ROLE_WORDS = {
+    Role.DATA_SCIENTIST: "Data scientist",
+    Role.REVIEWER: "Reviewer",
+    Role.AUDITOR: "Auditor",
+    Role.PLATFORM_ADMIN: "Platform admin",
+}
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One entry of the main navigation; ``key`` is what follows g on the keyboard."""
+
+    name: str
+    title: str
+    url_name: str
+    key: str
+
+
+_EVERYONE = (
+    Destination("requests", "Requests", "web:requests", "i"),
+    Destination("models", "Models", "web:models", "m"),
+    Destination("lineage", "Lineage", "web:lineage", "l"),
+)
+_POLICIES = Destination("policies", "Policies", "web:policies", "p")
+_AUDIT = Destination("audit", "Audit log", "web:audit", "a")
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    return {}
+    """Return theme, person and navigation. No statement: the actor was read when the page began."""
+    actor: Actor | None = getattr(request, "actor", None)
+    return {
+        "theme": theme_of(request),
+        "themes": [(name, name.capitalize()) for name in THEMES],
+        "me": actor,
+        "my_roles": ", ".join(word for role, word in _ROLE_WORDS.items() if actor and role in actor.roles) or "No role yet",
+        "destinations": destinations(actor) if actor else (),
+        "tracking_uri": settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/"),
+    }
+
+
+def destinations(actor: Actor) -> tuple[Destination, ...]:
+    """Return where this person can go."""
+    more = ((_POLICIES, Permission.POLICY_READ), (_AUDIT, Permission.AUDIT_READ))
+    return _EVERYONE + tuple(place for place, permission in more if actor.grants(permission))
+
+
+def theme_of(request: HttpRequest) -> str:
+    """Return the theme this browser chose: light, dark, or the system's."""
+    chosen = request.COOKIES.get(THEME_COOKIE, "system")
+    return chosen if chosen in THEMES else "system"

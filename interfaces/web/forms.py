@@ -1,0 +1,73 @@
+"""What people may fill in, and what is said when they fill it in wrongly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from core.models import User
+from interfaces.web.context import THEMES
+
+
+class SignIn(forms.Form):
+    """A name and a password."""
+
+    username = forms.CharField(max_length=150, error_messages={"required": "Give your account name."})
+    password = forms.CharField(strip=False, widget=forms.PasswordInput, error_messages={"required": "Give your password."})
+
+
+class Theme(forms.Form):
+    theme = forms.ChoiceField(choices=[(name, name) for name in THEMES])
+
+
+class Decision(forms.Form):
+    """A verdict on the evidence shown, signed with the reviewer's password."""
+
+    verdict = forms.ChoiceField(
+        choices=[("approve", "Approve"), ("request_changes", "Request changes"), ("reject", "Reject")],
+        error_messages={"required": "Choose one.", "invalid_choice": "Choose approve, request changes or reject."},
+    )
+    comment = forms.CharField(required=False, max_length=10_000)
+    evidence_digest = forms.CharField(max_length=71, error_messages={"required": "The form lacks the digest that is signed."})
+    password = forms.CharField(strip=False, error_messages={"required": "Give your password: it is what signs."})
+
+    def __init__(self, data: Any, *, reviewer: User) -> None:
+        super().__init__(data)
+        self._reviewer = reviewer
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        if not self._reviewer.check_password(password):
+            raise forms.ValidationError("This password does not match. Nothing was signed.")
+        return password
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        verdict = cleaned.get("verdict")
+        if verdict in ("request_changes", "reject") and not (cleaned.get("comment") or "").strip():
+            words = "Say what must change before you would approve." if verdict == "request_changes" else "Say why you reject it."
+            self.add_error("comment", words)
+        return cleaned
+
+
+class Ask(forms.Form):
+    """A wish for a stage or alias, with its reason."""
+
+    target = forms.CharField(max_length=262, error_messages={"required": "Choose a stage or an alias."})
+    reason = forms.CharField(
+        max_length=10_000, error_messages={"required": "Say why: the reviewers decide on it and the auditors will read it."}
+    )
+    keep_existing = forms.BooleanField(required=False)
+
+    def clean_target(self) -> tuple[str, str]:
+        kind, _, name = str(self.cleaned_data["target"]).partition(":")
+        if kind not in ("stage", "alias") or not name:
+            raise forms.ValidationError("Choose a stage or an alias from the list.")
+        return kind, name
+
+
+class Remark(forms.Form):
+    """Words that go with an act: why a request is withdrawn, or what was changed before it comes back."""
+
+    comment = forms.CharField(required=False, max_length=10_000)

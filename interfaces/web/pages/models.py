@@ -1,0 +1,344 @@
+"""What the pages of models and versions show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from governance.gate import Verdict
+from governance.queries import CheckRunRow
+from interfaces.web.pages import evidence, inbox, review, words
+from interfaces.web.pages.lineage import explore
+from interfaces.web.pages.words import Status
+from registry.catalogue import ModelDetail, Placement, VersionDetail, VersionRow
+from workflows.queries import RequestRow
+
+# The sections of a model card after Mitchell et al. 2019, in reading order; others follow by name.
+_CARD_ORDER = (
+    "model_details",
+    "intended_use",
+    "out_of_scope",
+    "factors",
+    "metrics",
+    "training_data",
+    "evaluation_data",
+    "quantitative_analysis",
+    "ethical_considerations",
+    "limitations",
+    "caveats",
+    "monitoring_plan",
+)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A policy that guards a stage or an alias."""
+
+    kind: str
+    name: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A stage of the ladder: who guards it, and which versions hold it."""
+
+    name: str
+    guards: tuple[str, ...]
+    versions: tuple[tuple[int, tuple[str, ...]], ...]
+    more: int
+    request: inbox.Row | None
+
+
+@dataclass(frozen=True)
+class VersionLine:
+    row: VersionRow
+    note: str
+    request_id: int | None
+    status: Status | None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One line of the history of placements."""
+
+    what: str
+    version: int
+    valid_from: datetime
+    valid_to: datetime | None
+    by: str
+    request_id: int | None
+
+
+@dataclass(frozen=True)
+class ModelPage:
+    detail: ModelDetail
+    tier: str
+    ladder: tuple[Rung, ...]
+    alias_guards: tuple[tuple[str, tuple[str, ...]], ...]
+    versions: tuple[VersionLine, ...]
+    open_requests: tuple[inbox.Row, ...]
+    closed_requests: tuple[inbox.Row, ...]
+    history: tuple[Moved, ...]
+    load_uri: str
+    load_word: str
+    lineage_href: str
+    newest: int | None
+    may_ask: bool
+
+
+def model_page(
+    detail: ModelDetail, *, requests: Sequence[RequestRow], guards: Sequence[Guard], may_ask: bool, now: datetime
+) -> ModelPage:
+    """Return the page of a registered model."""
+    rows = inbox.rows(requests, now)
+    opened = [(found, row) for found, row in zip(requests, rows, strict=True) if found.is_open]
+    by_version = {found.version: row for found, row in reversed(opened)}
+    uri, word = _load(detail)
+    guarded: dict[str, list[str]] = defaultdict(list)
+    for guard in guards:
+        if guard.kind == "alias":
+            guarded[guard.name].append(guard.policy)
+    return ModelPage(
+        detail=detail,
+        tier=words.sentence(detail.row.risk_tier),
+        ladder=tuple(_rung(stage, detail, guards, opened) for stage in detail.stages if stage != "None"),
+        alias_guards=tuple((name, tuple(policies)) for name, policies in sorted(guarded.items())),
+        versions=tuple(_line(row, by_version, detail.placements) for row in detail.versions),
+        open_requests=tuple(row for _, row in opened),
+        closed_requests=tuple(row for found, row in zip(requests, rows, strict=True) if not found.is_open)[:10],
+        history=history(detail.placements),
+        load_uri=uri,
+        load_word=word,
+        lineage_href=explore(f"model_version:{detail.row.name}/{detail.row.latest}") if detail.row.latest else "",
+        newest=detail.row.latest,
+        may_ask=may_ask,
+    )
+
+
+def history(placements: Sequence[Placement]) -> tuple[Moved, ...]:
+    """Return who moved what, the latest first."""
+    return tuple(
+        Moved(words.target(each.kind, each.name), each.version, each.valid_from, each.valid_to, each.by, each.request_id)
+        for each in placements
+    )
+
+
+def _rung(stage: str, detail: ModelDetail, guards: Sequence[Guard], opened: Sequence[tuple[RequestRow, inbox.Row]]) -> Rung:
+    held = [(row.number, row.aliases) for row in detail.versions if row.stage == stage]
+    request = next((row for found, row in opened if found.target_kind == "stage" and found.target == stage), None)
+    return Rung(
+        stage,
+        tuple(guard.policy for guard in guards if guard.kind == "stage" and guard.name == stage),
+        tuple(held[:8]),
+        max(0, len(held) - 8),
+        request,
+    )
+
+
+def _line(row: VersionRow, by_version: Mapping[int, inbox.Row], placements: Sequence[Placement]) -> VersionLine:
+    request = by_version.get(row.number)
+    if request is not None:
+        return VersionLine(row, request.reference, request.id, None)
+    if row.status == "FAILED_REGISTRATION":
+        return VersionLine(row, row.status_message, None, Status("fail", "Failed"))
+    if row.status == "PENDING_REGISTRATION":
+        return VersionLine(row, "", None, Status("run", "Registering"))
+    promoted = next((p for p in placements if p.version == row.number and p.name == "Production"), None)
+    return VersionLine(row, f"In Production from {words.day(promoted.valid_from)}" if promoted else "", None, None)
+
+
+def _load(detail: ModelDetail) -> tuple[str, str]:
+    """Return the address the mlflow client loads, and what it names."""
+    name = detail.row.name
+    aliases = dict(detail.row.aliases)
+    if "champion" in aliases:
+        return f"models:/{name}@champion", "the champion"
+    if any(stage == "Production" for stage, _ in detail.row.stages):
+        return f"models:/{name}/Production", "the version in Production"
+    if aliases:
+        first = sorted(aliases)[0]
+        return f"models:/{name}@{first}", f"@{first}"
+    return f"models:/{name}/{detail.row.latest or 1}", f"version {detail.row.latest or 1}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One input or output of a signature."""
+
+    name: str
+    type: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """A governed place that this version could be asked for."""
+
+    value: str
+    word: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    detail: VersionDetail
+    tier: str
+    stage: str
+    status: Status | None
+    flavors: tuple[str, ...]
+    python: str
+    inputs: tuple[Column, ...]
+    outputs: tuple[Column, ...]
+    card: tuple[tuple[str, str], ...]
+    checks: tuple[review.CheckRow, ...]
+    figures: tuple[evidence.Figure, ...]
+    measurements: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...]
+    findings: tuple[review.Severe, ...]
+    requests: tuple[inbox.Row, ...]
+    history: tuple[Moved, ...]
+    targets: tuple[Target, ...]
+    outlook: tuple[tuple[str, tuple[review.Requirement, ...]], ...]
+    outlook_tally: tuple[Status, ...]
+    outlook_target: str
+    outlook_champion: int | None
+    strip: tuple[review.Node, ...]
+    lineage_href: str
+    may_ask: bool
+
+
+def version_page(
+    detail: VersionDetail,
+    *,
+    card: Mapping[str, str],
+    checks: Sequence[CheckRunRow],
+    requests: Sequence[RequestRow],
+    guards: Sequence[Guard],
+    verdict: Verdict | None,
+    outlook_target: str,
+    champion: int | None,
+    may_ask: bool,
+    now: datetime,
+) -> VersionPage:
+    """Return the page of a model version. checks: newest first; of each check the newest is shown."""
+    row = detail.row
+    newest: dict[str, CheckRunRow] = {}
+    for run in checks:
+        if run.check not in newest or (newest[run.check].state != "completed" and run.state == "completed"):
+            newest[run.check] = run
+    completed = {name: run for name, run in newest.items() if run.state == "completed"}
+    status = None
+    if row.status == "FAILED_REGISTRATION":
+        status = Status("fail", "Registration failed")
+    elif row.status == "PENDING_REGISTRATION":
+        status = Status("run", "Registering")
+    requirements = tuple(
+        review.requirement(result, f"v{row.number}", f"v{champion}" if champion else "", set(newest))
+        for result in (verdict.requirements if verdict else ())
+    )
+    inputs, outputs = _signature(detail.mlmodel)
+    held = {("stage", row.stage)} | {("alias", alias) for alias in row.aliases}
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for guard in guards:
+        if (guard.kind, guard.name) not in held:
+            places[guard.kind, guard.name].append(guard.policy)
+    return VersionPage(
+        detail=detail,
+        tier=words.sentence(detail.risk_tier),
+        stage=row.stage if row.stage != "None" else "",
+        status=status,
+        flavors=tuple(sorted(detail.mlmodel.get("flavors") or {})),
+        python=str((detail.mlmodel.get("flavors") or {}).get("python_function", {}).get("python_version") or ""),
+        inputs=inputs,
+        outputs=outputs,
+        card=_card(card),
+        checks=tuple(review.check_row(run) for run in newest.values()),
+        figures=evidence.figures(completed, {}, limits={}, version=f"v{row.number}", other=""),
+        measurements=tuple((words.sentence(name), _measured(run)) for name, run in completed.items() if run.measurements),
+        findings=review.findings(completed.values()),
+        requests=inbox.rows(requests, now),
+        history=history(detail.placements),
+        targets=tuple(
+            Target(f"{kind}:{name}", words.target(kind, name), words.listed(policies))
+            for (kind, name), policies in places.items()
+        ),
+        outlook=review.grouped(requirements),
+        outlook_tally=review.tally(requirements),
+        outlook_target=outlook_target,
+        outlook_champion=champion,
+        strip=_strip(detail),
+        lineage_href=explore(f"model_version:{detail.model}/{row.number}"),
+        may_ask=may_ask,
+    )
+
+
+def _measured(run: CheckRunRow) -> tuple[tuple[str, str, str, str], ...]:
+    """Return the measurements of the whole set and of each feature; single groups are in the figures."""
+    rows = []
+    for each in run.measurements:
+        if "=" in each.slice or each.metric == "attribution":
+            continue
+        interval = (
+            f"{words.number(each.ci_low)} to {words.number(each.ci_high)}"
+            if each.ci_low is not None and each.ci_high is not None
+            else "none"
+        )
+        name = words.metric(each.metric) + (f", {each.slice}" if each.slice else "")
+        rows.append((name, words.number(each.value), interval, each.method))
+    return tuple(rows)
+
+
+def _card(card: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    place = {name: i for i, name in enumerate(_CARD_ORDER)}
+    keys = sorted(card, key=lambda key: (place.get(key.lower().replace(" ", "_"), len(place)), key))
+    return tuple((words.sentence(key), card[key]) for key in keys)
+
+
+def _signature(mlmodel: Mapping[str, Any]) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+    """Return the inputs and outputs a model declares, as registration parsed them or as MLmodel has them: JSON within YAML."""
+    signature = mlmodel.get("signature") or {}
+    return _columns(signature.get("inputs")), _columns(signature.get("outputs"))
+
+
+def _columns(declared: Any) -> tuple[Column, ...]:
+    if isinstance(declared, str):
+        try:
+            declared = msgspec.json.decode(declared)
+        except msgspec.DecodeError:
+            return ()
+    if not isinstance(declared, list):
+        return ()
+    shown = []
+    for i, column in enumerate(column for column in declared if isinstance(column, dict)):
+        kind = column.get("type", "")
+        if kind == "tensor":
+            spec = column.get("tensor-spec") or {}
+            kind = f"{spec.get('dtype', '')} {spec.get('shape', '')}".strip()
+        shown.append(Column(str(column.get("name") or f"column {i + 1}"), str(kind), bool(column.get("required", True))))
+    return tuple(shown)
+
+
+def _strip(detail: VersionDetail) -> tuple[review.Node, ...]:
+    row, here = detail.row, explore(f"model_version:{detail.model}/{detail.row.number}")
+    nodes = []
+    if row.run_id:
+        nodes.append(
+            review.Node(
+                "run_node",
+                row.run_name or words.short(row.run_id),
+                f"by {row.created_by_name or 'unknown'}",
+                explore(f"run:{row.run_id}"),
+            )
+        )
+    nodes.append(
+        review.Node("model", f"{detail.model} v{row.number}", words.short(row.digest) or "content elsewhere", here, "on")
+    )
+    if row.stage != "None":
+        nodes.append(review.Node("stage", row.stage, "now", here))
+    nodes += [review.Node("stage", f"@{alias}", "now", here) for alias in row.aliases]
+    return tuple(nodes)

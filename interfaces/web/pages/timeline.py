@@ -1,0 +1,102 @@
+"""Audit events in sentences: who did what, with an icon and a tone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from interfaces.web.pages import words
+from workflows.queries import TimelineEntry
+
+SYSTEM_NAME = "countersign"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a timeline: a person's face, or an icon for what the system did."""
+
+    who: str
+    initials: str
+    me: bool
+    what: str
+    said: str
+    at: datetime
+    tone: str
+    icon: str
+
+
+# What is written for each event, with the icon and tone of its dot. {…} are fields of the event.
+_SENTENCES: dict[str, tuple[str, str, str]] = {
+    "promotion.requested": ("asked to promote v{version} to {target}", "acc", "ask"),
+    "promotion.ready_for_review": ("Checks finished; the request is open for review", "", "rule"),
+    "promotion.approved": ("The gate is satisfied; the request is approved", "pass", "pass"),
+    "promotion.executed": ("carried the promotion out", "pass", "pass"),
+    "promotion.rejected": ("The request is rejected", "fail", "fail"),
+    "promotion.changes_requested": ("The request waits on changes", "warn", "warn"),
+    "promotion.resubmitted": ("answered the reviewers", "acc", "ask"),
+    "promotion.withdrawn": ("withdrew the request", "", "wait"),
+    "promotion.expired": ("The request expired; a time-out never approves", "", "wait"),
+    "promotion.superseded": ("The request was superseded", "", "wait"),
+    "promotion.failed": ("The promotion failed", "fail", "fail"),
+    "check.queued": ("{check} was queued on v{version}", "", "wait"),
+    "check.cancelled": ("{check} was cancelled", "", "wait"),
+}
+_REVIEWS = {
+    "approve": ("approved", "pass", "pass"),
+    "request_changes": ("asked for changes", "warn", "warn"),
+    "reject": ("rejected", "fail", "fail"),
+    "abstain": ("abstained", "", "wait"),
+}
+_SAID = ("reason", "comment", "failure")
+
+
+def entries(events: Sequence[TimelineEntry], *, names: Mapping[str, str], me: str) -> tuple[Entry, ...]:
+    """Return a request's events, oldest first. names: account -> display name."""
+    return tuple(_entry(event, names, me) for event in events)
+
+
+def _entry(event: TimelineEntry, names: Mapping[str, str], me: str) -> Entry:
+    what, tone, icon = _sentence(event)
+    by_system = event.actor == SYSTEM_NAME or what[:1].isupper()
+    who = "" if by_system else "You" if event.actor == me else names.get(event.actor, event.actor)
+    said = next((str(event.after[key]) for key in _SAID if event.after.get(key)), "")
+    if by_system:
+        what = what[:1].upper() + what[1:]
+    return Entry(
+        who=who,
+        initials="" if by_system else words.initials(names.get(event.actor, event.actor)),
+        me=event.actor == me,
+        what=what,
+        said=said,
+        at=event.at,
+        tone=tone,
+        icon=icon,
+    )
+
+
+def _sentence(event: TimelineEntry) -> tuple[str, str, str]:
+    after = event.after
+    if event.action == "promotion.reviewed":
+        word, tone, icon = _REVIEWS.get(str(after.get("verdict")), ("reviewed", "", "comment"))
+        digest = after.get("evidence")
+        return f"{word}, signing evidence {words.short(str(digest))}" if digest else word, tone, icon
+    if event.action == "check.finished":
+        return _finished(after)
+    text, tone, icon = _SENTENCES.get(event.action, (words.sentence(event.action.partition(".")[2] or event.action), "", "rule"))
+    kind, _, name = str(after.get("target", "")).partition(":")
+    fields: dict[str, Any] = {
+        "version": after.get("version", ""),
+        "target": words.target(kind, name),
+        "check": words.sentence(str(after.get("check", "check"))),
+    }
+    return text.format(**fields), tone, icon
+
+
+def _finished(after: Mapping[str, Any]) -> tuple[str, str, str]:
+    name, state = words.sentence(str(after.get("check", "check"))), str(after.get("state", "completed"))
+    on = f" on v{after['version']}" if after.get("version") else ""
+    if state == "completed":
+        return f"{name}{on} was measured", "pass", "pass"
+    return f"{name}{on} ended without a result: {after.get('error') or state.replace('_', ' ')}", "fail", "fail"

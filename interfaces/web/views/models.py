@@ -1,0 +1,131 @@
+"""Models and their versions, and asking for a promotion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from core import access
+from core.access import Actor, Permission
+from core.errors import DomainError
+from governance import evidence
+from governance import queries as governance_queries
+from governance.commands import bindings_for
+from interfaces.web import errors, forms
+from interfaces.web.page import PageRequest, page
+from interfaces.web.pages import models as present
+from interfaces.web.pages import words
+from registry import catalogue, rows
+from registry.models import RegisteredModel
+from workflows import commands, queries
+from workflows.assessment import holder
+
+PAGE = 50
+
+
+@require_GET
+@page
+def models(request: PageRequest) -> HttpResponse:
+    """Show the models the person may see, by name."""
+    query, after = request.GET.get("q", "").strip(), request.GET.get("after", "")
+    found = catalogue.models(request.actor, name_contains=query, limit=PAGE + 1, after=after)
+    shown = found[:PAGE]
+    context = {
+        "nav": "models",
+        "models": shown,
+        "query": query,
+        "after": after,
+        "older": shown[-1].name if len(found) > PAGE else "",
+        "may_create": request.actor.grants(Permission.MODEL_CREATE),
+    }
+    return render(request, "models/_list.html" if request.htmx else "models/list.html", context)
+
+
+@require_GET
+@page
+def model(request: PageRequest, name: str) -> HttpResponse:
+    """Show a model: what stands where, who guards it, its versions and how to load it."""
+    detail = catalogue.model(request.actor, name)
+    subject = rows.model(request.actor, Permission.MODEL_READ, name)
+    found = [queries.request_row(row) for row in queries.requests(request.actor, model=name)[:30]]
+    shown = present.model_page(
+        detail,
+        requests=found,
+        guards=_guards(request.actor, subject),
+        may_ask=access.explain(request.actor, Permission.PROMOTION_REQUEST, subject).allowed,
+        now=timezone.now(),
+    )
+    return render(request, "models/model.html", {"nav": "models", "page": shown})
+
+
+@require_http_methods(["GET", "POST"])
+@page
+def version(request: PageRequest, name: str, number: int) -> HttpResponse:
+    """Show a version with its evidence; a POST asks for its promotion."""
+    if request.method == "GET":
+        return _version(request, name, number)
+    form = forms.Ask(request.POST)
+    if not form.is_valid():
+        return _version(request, name, number, status=422, form=form)
+    kind, target = form.cleaned_data["target"]
+    try:
+        opened = commands.request_promotion(
+            actor=request.actor,
+            model_name=name,
+            version=number,
+            target_kind=kind,
+            target=target,
+            reason=form.cleaned_data["reason"],
+            archive_existing=not form.cleaned_data["keep_existing"],
+        )
+    except DomainError as error:
+        errors.record(request, error)
+        found = errors.problem(error)
+        return _version(request, name, number, status=found.status, form=form, problem=found)
+    messages.add_message(request, messages.SUCCESS, f"{opened.reference} is open. Its checks begin now.", extra_tags="pass")
+    return redirect("web:request", opened.pk)
+
+
+def _version(request: PageRequest, name: str, number: int, *, status: int = 200, **more: Any) -> HttpResponse:
+    actor = request.actor
+    detail = catalogue.version(actor, name, number)
+    subject = rows.version(actor, Permission.MODEL_READ, name, number)
+    guards = _guards(actor, subject.model)
+    guarded = next((g for g in guards if g.kind == "stage" and g.name == "Production"), guards[0] if guards else None)
+    verdict = champion = None
+    if guarded is not None:
+        verdict = queries.outlook(actor, subject, target_kind=guarded.kind, target=guarded.name)
+        champion = holder(subject.model, target_kind=guarded.kind, target=guarded.name)
+    runs = governance_queries.check_runs(actor).filter(version=subject)[:30]
+    shown = present.version_page(
+        detail,
+        card=evidence.gather([subject], {})[subject.pk].card,
+        checks=governance_queries.detailed(runs),
+        requests=[queries.request_row(row) for row in queries.requests(actor, model=name, version=number)[:20]],
+        guards=guards,
+        verdict=verdict,
+        outlook_target=words.target(guarded.kind, guarded.name) if guarded else "",
+        champion=champion.number if champion is not None and champion.pk != subject.pk else None,
+        may_ask=access.explain(actor, Permission.PROMOTION_REQUEST, subject.model).allowed,
+        now=timezone.now(),
+    )
+    return render(request, "models/version.html", {"nav": "models", "page": shown, **more}, status=status)
+
+
+def _guards(actor: Actor, subject: RegisteredModel) -> list[present.Guard]:
+    """Return which policies guard which places of a model. The number of statements follows that of governed places."""
+    if not actor.grants(Permission.POLICY_READ):
+        return []
+    places: dict[tuple[str, str], None] = {}
+    for binding in governance_queries.bindings(actor):
+        places |= {("stage", name): None for name in binding.stages} | {("alias", name): None for name in binding.aliases}
+    return [
+        present.Guard(kind, name, binding.policy.name)
+        for kind, name in places
+        for binding in bindings_for(subject, kind=kind, target=name)
+    ]
