@@ -1,0 +1,407 @@
+"""Search experiments, runs and logged models: filters become conditions of one statement, limited to what the actor may read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.access import Actor
+from core.errors import Invalid
+from tracking import sql
+from tracking.filters import LISTED, NULL, NUMERIC, TEXT, Clause, Entity, Grammar, Key, Order, compare
+from tracking.models import Lifecycle
+from tracking.queries import (
+    experiment_columns,
+    logged_model_columns,
+    logged_model_records,
+    readable,
+    run_columns,
+    run_records,
+)
+from tracking.records import ExperimentRecord, LoggedModelRecord, RunRecord
+
+VIEWS: dict[str, tuple[str, ...]] = {
+    "ACTIVE_ONLY": (Lifecycle.ACTIVE.value,),
+    "DELETED_ONLY": (Lifecycle.DELETED.value,),
+    "ALL": (Lifecycle.ACTIVE.value, Lifecycle.DELETED.value),
+}
+
+_NUMBER = Key(NUMERIC, number=True)
+
+EXPERIMENTS = Grammar(
+    entities=(
+        Entity("tags", ("tag",), any_key=Key(TEXT | NULL)),
+        Entity(
+            "attributes",
+            ("attribute", "attr"),
+            keys={
+                "name": Key(TEXT),
+                "experiment_id": Key(LISTED | {"=", "!="}),
+                "creation_time": _NUMBER,
+                "last_update_time": _NUMBER,
+            },
+        ),
+    ),
+    default="attributes",
+    sortable={"attributes": None},
+)
+
+RUNS = Grammar(
+    entities=(
+        Entity("metrics", ("metric",), any_key=_NUMBER),
+        Entity("params", ("param", "parameter", "parameters"), any_key=Key(TEXT | NULL)),
+        Entity("tags", ("tag",), any_key=Key(TEXT | NULL)),
+        Entity("datasets", ("dataset",), keys={name: Key(TEXT | LISTED) for name in ("name", "digest", "context")}),
+        Entity(
+            "attributes",
+            ("attribute", "attr", "run"),
+            keys={
+                "run_id": Key(TEXT | LISTED),
+                **{name: Key(TEXT) for name in ("run_name", "status", "artifact_uri", "user_id", "experiment_id")},
+                "start_time": _NUMBER,
+                "end_time": _NUMBER,
+            },
+            key_aliases={
+                "created": "start_time",
+                "Created": "start_time",
+                "run name": "run_name",
+                "Run name": "run_name",
+                "Run Name": "run_name",
+            },
+        ),
+    ),
+    default="attributes",
+    sortable={
+        "metrics": None,
+        "params": None,
+        "tags": None,
+        "attributes": frozenset(
+            {"run_id", "run_name", "status", "artifact_uri", "user_id", "start_time", "end_time", "experiment_id"}
+        ),
+    },
+)
+
+_RUN_COLUMNS = {
+    "run_id": "r.id",
+    "run_name": "r.name",
+    "status": "r.status",
+    "artifact_uri": "r.artifact_uri",
+    "user_id": "r.user_id_text",
+    "experiment_id": "CAST(r.experiment_id AS text)",
+    "start_time": "r.start_ms",
+    "end_time": "r.end_ms",
+}
+
+_MODEL_TEXT = Key(TEXT | LISTED)
+LOGGED_MODELS = Grammar(
+    entities=(
+        Entity("metrics", ("metric",), any_key=_NUMBER),
+        Entity("params", ("param", "parameter", "parameters"), any_key=_MODEL_TEXT),
+        Entity("tags", ("tag",), any_key=_MODEL_TEXT),
+        Entity(
+            "attributes",
+            ("attribute", "attr"),
+            keys={
+                **dict.fromkeys(("name", "model_id", "model_type", "status", "source_run_id"), _MODEL_TEXT),
+                "creation_time": _NUMBER,
+                "last_updated_time": _NUMBER,
+            },
+            key_aliases={
+                "creation_timestamp": "creation_time",
+                "creation_timestamp_ms": "creation_time",
+                "last_updated_timestamp": "last_updated_time",
+                "last_updated_timestamp_ms": "last_updated_time",
+            },
+        ),
+    ),
+    default="attributes",
+    sortable={"metrics": None, "attributes": None},
+)
+
+_MODEL_COLUMNS = {
+    "name": "m.name",
+    "model_id": "m.id",
+    "model_type": "m.model_type",
+    "status": "m.status",
+    "source_run_id": "m.source_run_id",
+    "creation_time": "m.created_ms",
+    "last_updated_time": "m.updated_ms",
+}
+
+
+@dataclass(frozen=True)
+class ModelOrder:
+    """One key to sort logged models by; the data set narrows which points of a metric count."""
+
+    key: str
+    ascending: bool = True
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
+
+
+class _Statement:
+    """Conditions, joins and sort keys as they are gathered, each with its parameters, in the order the statement has them."""
+
+    def __init__(self) -> None:
+        self.joins: list[str] = []
+        self.join_parameters: list[Any] = []
+        self.conditions: list[str] = []
+        self.parameters: list[Any] = []
+        self.sort: list[str] = []
+
+    def where(self, condition: str, parameters: Sequence[Any] = ()) -> None:
+        """Add a condition."""
+        self.conditions.append(condition)
+        self.parameters += parameters
+
+    def join(self, table: str, parameters: Sequence[Any]) -> None:
+        """Add an outer join."""
+        self.joins.append(f"LEFT JOIN {table}")
+        self.join_parameters += parameters
+
+    def rows(self, table: str, columns: str, limit: int, offset: int) -> list[sql.Row]:
+        """Return the page's rows. The page is chosen first, so that lists are gathered only for what is shown."""
+        alias = table.rpartition(" ")[2]
+        keys = [part.rpartition(" ") for part in self.sort]
+        named = "".join(f", {expression} AS s{at}" for at, (expression, _, _) in enumerate(keys))
+        order = ", ".join(f"{part}" for part in self.sort)
+        outer = ", ".join(f"page.s{at} {direction}" for at, (_, _, direction) in enumerate(keys))
+        return sql.fetch(
+            f"WITH page AS (SELECT {alias}.id AS chosen{named} FROM {table} {' '.join(self.joins)}"
+            f" WHERE {' AND '.join(self.conditions)} ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d})"
+            f" SELECT {columns} FROM page JOIN {table} ON {alias}.id = page.chosen ORDER BY {outer}",
+            [*self.join_parameters, *self.parameters],
+        )
+
+
+def experiments(
+    actor: Actor,
+    *,
+    filter_text: str | None = None,
+    order_by: Sequence[str] | None = None,
+    view: str = "ACTIVE_ONLY",
+    limit: int,
+    offset: int = 0,
+) -> list[ExperimentRecord]:
+    """Return a page of experiments, newest first unless said otherwise. Raises Invalid for a bad filter or order."""
+    columns = {
+        "name": "e.name",
+        "experiment_id": "e.id",
+        "creation_time": "e.created_ms",
+        "last_update_time": "e.updated_ms",
+    }
+    query = _Statement()
+    query.where(*readable(actor, "e.id"))
+    query.where(f"e.lifecycle_stage IN ({sql.marks(VIEWS[view])})", VIEWS[view])
+    for clause in EXPERIMENTS.clauses(filter_text):
+        if clause.entity == "tags":
+            _where_pair(query, clause, "tracking_experimenttag", "experiment_id", "e.id")
+        else:
+            _where_column(query, clause, "CAST(e.id AS text)" if clause.key == "experiment_id" else columns[clause.key])
+    orders = EXPERIMENTS.orders(order_by)
+    for order in orders:
+        expression = columns[order.key]
+        query.sort.append(f"{sql.ordered(expression) if order.key == 'name' else expression} {_direction(order)}")
+    if not any(order.key == "creation_time" for order in orders):
+        query.sort.append("e.created_ms DESC")
+    query.sort.append("e.id ASC")
+    return [ExperimentRecord(*row) for row in query.rows("tracking_experiment e", experiment_columns(), limit, offset)]
+
+
+def runs(
+    actor: Actor,
+    *,
+    experiment_ids: Sequence[int],
+    filter_text: str | None = None,
+    order_by: Sequence[str] | None = None,
+    view: str = "ACTIVE_ONLY",
+    limit: int,
+    offset: int = 0,
+) -> list[RunRecord]:
+    """Return a page of the runs of these experiments, latest start first unless said otherwise.
+
+    Raises Invalid for a bad filter or order.
+    """
+    clauses, orders = RUNS.clauses(filter_text), RUNS.orders(order_by)
+    if not experiment_ids:
+        return []
+    query = _Statement()
+    query.where(f"r.experiment_id IN ({sql.marks(experiment_ids)})", experiment_ids)
+    query.where(*readable(actor, "r.experiment_id"))
+    query.where(f"r.lifecycle_stage IN ({sql.marks(VIEWS[view])})", VIEWS[view])
+    for clause in clauses:
+        _RUN_CONDITIONS[clause.entity](query, clause)
+    for at, order in enumerate(orders):
+        _sort_runs(query, order, at)
+    if not any(order.key == "start_time" and order.entity == "attributes" for order in orders):
+        query.sort.append("r.start_ms DESC")
+    if not any(order.key == "run_id" and order.entity == "attributes" for order in orders):
+        query.sort.append("r.id ASC")
+    return run_records(query.rows("tracking_run r", run_columns(), limit, offset))
+
+
+def _sort_runs(query: _Statement, order: Order, at: int) -> None:
+    alias = f"o{at}"
+    if order.entity == "metrics":
+        query.join(f"tracking_latestmetric {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key])
+        query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
+        query.sort.append(f"{alias}.value {_direction(order)}")
+        return
+    if order.entity == "attributes":
+        expression = _RUN_COLUMNS[order.key]
+        if order.key not in ("start_time", "end_time"):
+            expression = sql.ordered(expression)
+        if order.key == "end_time":
+            query.sort.append(f"CASE WHEN {expression} IS NULL THEN 1 ELSE 0 END ASC")
+        query.sort.append(f"{expression} {_direction(order)}")
+        return
+    table = "tracking_param" if order.entity == "params" else "tracking_runtag"
+    query.join(f"{table} {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key])
+    query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 1 ELSE 0 END ASC")
+    query.sort.append(f"{sql.ordered(f'{alias}.value')} {_direction(order)}")
+
+
+def _where_metric(query: _Statement, clause: Clause) -> None:
+    query.where(
+        "EXISTS (SELECT 1 FROM tracking_latestmetric x WHERE x.run_id = r.id AND x.key = %s AND NOT x.is_nan"
+        f" AND x.value {clause.comparator} %s)",
+        [clause.key, clause.value],
+    )
+
+
+def _where_dataset(query: _Statement, clause: Clause) -> None:
+    if clause.key != "context":
+        condition, values = _compared(f"d.{clause.key}", clause)
+        query.where(
+            "EXISTS (SELECT 1 FROM tracking_runinput x JOIN tracking_inputdataset d ON d.id = x.dataset_id"
+            f" WHERE x.run_id = r.id AND {condition})",
+            values,
+        )
+        return
+    if sql.is_postgresql():
+        each, key, value = "jsonb_array_elements(x.tags) t", "t->>'key'", "t->>'value'"
+    else:
+        each, key, value = "json_each(x.tags) t", "json_extract(t.value, '$.key')", "json_extract(t.value, '$.value')"
+    condition, values = _compared(f"({value})", clause)
+    query.where(
+        f"EXISTS (SELECT 1 FROM tracking_runinput x CROSS JOIN {each}"
+        f" WHERE x.run_id = r.id AND {key} = 'mlflow.data.context' AND {condition})",
+        values,
+    )
+
+
+_RUN_CONDITIONS: dict[str, Callable[[_Statement, Clause], None]] = {
+    "metrics": _where_metric,
+    "params": lambda query, clause: _where_pair(query, clause, "tracking_param", "run_id", "r.id"),
+    "tags": lambda query, clause: _where_pair(query, clause, "tracking_runtag", "run_id", "r.id"),
+    "datasets": _where_dataset,
+    "attributes": lambda query, clause: _where_column(query, clause, _RUN_COLUMNS[clause.key]),
+}
+
+
+def logged_models(
+    actor: Actor,
+    *,
+    experiment_ids: Sequence[int],
+    filter_text: str | None = None,
+    datasets: Sequence[tuple[str, str | None]] = (),
+    order_by: Sequence[ModelOrder] = (),
+    limit: int,
+    offset: int = 0,
+) -> list[LoggedModelRecord]:
+    """Return a page of the models logged to these experiments, newest first unless said otherwise.
+
+    datasets: (name, digest) of the only data sets whose metrics the filter looks at; no digest means any.
+    Raises Invalid for a bad filter or order.
+    """
+    clauses = LOGGED_MODELS.clauses(filter_text)
+    orders = [(LOGGED_MODELS.order(given.key, given.ascending), given) for given in order_by]
+    if len({(o.entity, o.key, g.dataset_name, g.dataset_digest) for o, g in orders}) < len(orders):
+        raise Invalid("A key to sort by is named twice.")
+    if not experiment_ids:
+        return []
+    query = _Statement()
+    query.where(f"m.experiment_id IN ({sql.marks(experiment_ids)})", experiment_ids)
+    query.where(*readable(actor, "m.experiment_id"))
+    query.where("m.deleted_ms IS NULL")
+    for clause in clauses:
+        _where_model(query, clause, datasets)
+    for order, given in orders:
+        _sort_models(query, order, given)
+    if not any(order.key == "creation_time" for order, _ in orders):
+        query.sort.append("m.created_ms DESC")
+    query.sort.append("m.id ASC")
+    return logged_model_records(query.rows("tracking_loggedmodel m", logged_model_columns(), limit, offset))
+
+
+def _where_model(query: _Statement, clause: Clause, datasets: Sequence[tuple[str, str | None]]) -> None:
+    if clause.entity == "metrics":
+        narrowed, values = _of_datasets(datasets)
+        query.where(
+            "EXISTS (SELECT 1 FROM tracking_metricpoint x WHERE x.model_id = m.id AND x.model_id <> '' AND x.key = %s"
+            f" AND NOT x.is_nan AND x.value {clause.comparator} %s{narrowed})",
+            [clause.key, clause.value, *values],
+        )
+    elif clause.entity == "attributes":
+        if clause.key == "status":
+            clause = Clause(clause.entity, clause.key, clause.comparator, _status_names(clause.value))
+        _where_column(query, clause, _MODEL_COLUMNS[clause.key])
+    else:
+        table = "tracking_loggedmodelparam" if clause.entity == "params" else "tracking_loggedmodeltag"
+        _where_pair(query, clause, table, "model_id", "m.id")
+
+
+def _sort_models(query: _Statement, order: Order, given: ModelOrder) -> None:
+    if order.entity == "attributes":
+        expression = _MODEL_COLUMNS[order.key]
+        query.sort.append(f"{expression if order.key.endswith('_time') else sql.ordered(expression)} {_direction(order)}")
+        return
+    narrowed, values = _of_datasets([(given.dataset_name, given.dataset_digest)] if given.dataset_name else [])
+    alias = f"o{len(query.joins)}"
+    # the latest point of the metric stands for the model
+    query.join(
+        f"tracking_metricpoint {alias} ON {alias}.id = (SELECT x.id FROM tracking_metricpoint x WHERE x.model_id = m.id"
+        f" AND x.model_id <> '' AND x.key = %s{narrowed} ORDER BY x.timestamp_ms DESC, x.step DESC, x.id DESC LIMIT 1)",
+        [order.key, *values],
+    )
+    query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
+    query.sort.append(f"{alias}.value {_direction(order)}")
+
+
+def _of_datasets(datasets: Sequence[tuple[str, str | None]]) -> tuple[str, list[Any]]:
+    if not datasets:
+        return "", []
+    parts, values = [], []
+    for name, digest in datasets:
+        parts.append("x.dataset_name = %s" + (" AND x.dataset_digest = %s" if digest else ""))
+        values += [name, digest] if digest else [name]
+    return f" AND (({') OR ('.join(parts)}))", values
+
+
+def _status_names(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_status_names(item) for item in value)
+    return f"LOGGED_MODEL_{value}" if value in ("READY", "PENDING", "UPLOAD_FAILED") else value
+
+
+def _where_column(query: _Statement, clause: Clause, column: str) -> None:
+    query.where(*_compared(column, clause))
+
+
+def _where_pair(query: _Statement, clause: Clause, table: str, owner: str, of: str) -> None:
+    """Compare a tag or parameter. Only IS NULL holds for what lacks the key."""
+    has = f"EXISTS (SELECT 1 FROM {table} x WHERE x.{owner} = {of} AND x.key = %s"
+    if clause.comparator in NULL:
+        query.where(f"{'NOT ' if clause.comparator == 'IS NULL' else ''}{has})", [clause.key])
+        return
+    condition, values = _compared("x.value", clause)
+    query.where(f"{has} AND {condition})", [clause.key, *values])
+
+
+def _compared(column: str, clause: Clause) -> tuple[str, list[Any]]:
+    return compare(column, clause.comparator, clause.value, vendor="postgresql" if sql.is_postgresql() else "sqlite")
+
+
+def _direction(order: Order) -> str:
+    return "ASC" if order.ascending else "DESC"
