@@ -50,6 +50,8 @@ class _DataclassSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-c
     @classmethod
     def _matches(cls, target: Any) -> bool:
         kind = get_origin(target) or target
+        if kind is list:
+            return cls._matches(get_args(target)[0]) if get_args(target) else False
         return isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, msgspec.Struct))
 
     def get_name(self, auto_schema: Any, direction: Any) -> str:
@@ -60,7 +62,7 @@ class _DataclassSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-c
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         (reference,), components = msgspec.json.schema_components([self.target], ref_template="#/components/schemas/{name}")
-        own = reference["$ref"].rpartition("/")[2]
+        own = reference["$ref"].rpartition("/")[2] if "$ref" in reference else ""
         renamed = {name: _PLAIN.sub("", name) if name != own else _name(self.target) for name in components}
         for name, schema in components.items():
             if name != own:
@@ -68,7 +70,7 @@ class _DataclassSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-c
                     name=renamed[name], type=ResolvedComponent.SCHEMA, object=renamed[name], schema=_rename(schema, renamed)
                 )
                 auto_schema.registry.register_on_missing(component)
-        schema = _rename(components[own], renamed)
+        schema = _rename(components[own] if own else reference, renamed)
         # What is written always has every member, though a reader of the class could leave those with defaults out.
         if "properties" in schema:
             schema["required"] = sorted(schema["properties"])
@@ -81,7 +83,7 @@ _PLAIN = re.compile(r"\W")
 def _name(target: Any) -> str:
     arguments = "".join(_name(argument) for argument in get_args(target))
     kind = get_origin(target) or target
-    return f"{arguments}{kind.__name__}"
+    return f"{arguments}{kind.__name__.capitalize() if kind is list else kind.__name__}"
 
 
 def _rename(schema: Any, names: Mapping[str, str]) -> Any:

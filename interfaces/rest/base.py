@@ -1,0 +1,87 @@
+"""What every view of the API shares: reading input strictly, describing itself, and writing what queries return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from interfaces.rest import idempotency, paging
+from interfaces.rest.errors import MEDIA_TYPE, BadQuery
+from interfaces.rest.rendering import Renderer
+from interfaces.rest.shapes import Problem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PAGING = (
+    OpenApiParameter("cursor", str, description="From `next` or `previous` of another page."),
+    OpenApiParameter("page_size", int, description=f"1 to {paging.MAX_PAGE_SIZE}; {paging.PAGE_SIZE} unless given."),
+)
+
+
+class Endpoint(APIView):
+    """A view of the API: parse, one call, render."""
+
+    renderer_classes = [Renderer]
+
+
+class Input(serializers.Serializer[Any]):
+    """A body or query that is refused if it holds a member nobody asked for: a misspelt one would be ignored in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
+            known = ", ".join(self.fields) or "none"
+            raise serializers.ValidationError({name: [f"There is no such member; there are {known}."] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class Nothing(Input):
+    """No member at all."""
+
+
+def read(form: type[Input], request: Request) -> dict[str, Any]:
+    """Return the body's members, checked. Raises ValidationError with a JSON pointer to each mistake."""
+    given = form(data=request.data)
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
+
+
+def read_query(form: type[Input], request: Request, *, paged: bool = False) -> dict[str, Any]:
+    """Return the query parameters, checked; one given twice, or that does not exist, is a mistake. Raises BadQuery."""
+    parameters = {name: values for name, values in request.query_params.lists() if not paged or name not in paging.PARAMETERS}
+    if twice := [name for name, values in parameters.items() if len(values) > 1]:
+        raise BadQuery({name: ["Give it once."] for name in twice})
+    given = form(data={name: values[0] for name, values in parameters.items()})
+    if not given.is_valid():
+        raise BadQuery(given.errors)
+    return dict(given.validated_data)
+
+
+def describe(
+    operation: str,
+    *,
+    response: Any = None,
+    status: int = 200,
+    body: Any = None,
+    query: type[Input] | None = None,
+    paged: bool = False,
+    once: bool = False,
+    text: bool = False,
+) -> Callable[[F], F]:
+    """Describe an operation for the OpenAPI schema.
+
+    once: it takes an Idempotency-Key. paged: it takes a cursor. text: it answers with plain text.
+    """
+    parameters: list[Any] = [query] if query is not None and query().fields else []
+    parameters += _PAGING if paged else ()
+    parameters += [idempotency.HEADER] if once else ()
+    answer: Any = OpenApiResponse(response, description="Done.") if response is not None else None
+    answers: dict[Any, Any] = {(status, "text/plain"): OpenApiResponse(OpenApiTypes.STR)} if text else {status: answer}
+    answers[("default", MEDIA_TYPE)] = OpenApiResponse(Problem, description="What went wrong (RFC 9457).")
+    described: Any = extend_schema(operation_id=operation, parameters=parameters, request=body, responses=answers)
+    return described  # type: ignore[no-any-return]

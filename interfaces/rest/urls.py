@@ -1,0 +1,90 @@
+"""The addresses of the REST API, below /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path, register_converter
+from django.urls.converters import StringConverter
+
+from interfaces.rest.views import accounts, audit, checks, datasets, description, models, policies, requests, versions
+
+
+class NameConverter(StringConverter):
+    """A name as it may stand in an address: anything but a slash and NUL, which no database takes."""
+
+    regex = r"[^/\x00]+"
+
+
+class NumberConverter:
+    """A whole number that fits the databases' integers."""
+
+    regex = "[0-9]{1,9}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+    def to_url(self, value: int) -> str:
+        return str(value)
+
+
+register_converter(NameConverter, "name")
+register_converter(NumberConverter, "number")
+
+app_name = "rest"
+
+_MODEL = "models/<name:name>/"
+_VERSION = f"{_MODEL}versions/<number:number>/"
+_REQUEST = "promotion-requests/<number:request_id>/"
+
+urlpatterns = [
+    path("models/", models.Models.as_view(), name="models"),
+    path(_MODEL, models.OneModel.as_view(), name="model"),
+    path(f"{_MODEL}stages/", models.ModelStages.as_view(), name="model-stages"),
+    path(f"{_MODEL}aliases/", models.ModelAliases.as_view(), name="model-aliases"),
+    path(f"{_MODEL}aliases/<name:alias>/", models.OneAlias.as_view(), name="alias"),
+    path(f"{_MODEL}history/", models.ModelHistory.as_view(), name="model-history"),
+    path(f"{_MODEL}versions/", versions.Versions.as_view(), name="versions"),
+    path(_VERSION, versions.OneVersion.as_view(), name="version"),
+    path(f"{_VERSION}files/", versions.VersionFiles.as_view(), name="version-files"),
+    path(f"{_VERSION}card/", versions.VersionCard.as_view(), name="version-card"),
+    path(f"{_VERSION}decisions/", versions.VersionDecisions.as_view(), name="version-decisions"),
+    path(f"{_VERSION}outlook/", versions.VersionOutlook.as_view(), name="version-outlook"),
+    path(f"{_VERSION}stage/", versions.VersionStage.as_view(), name="version-stage"),
+    path("stages/", models.Stages.as_view(), name="stages"),
+    path("promotion-requests/", requests.PromotionRequests.as_view(), name="promotion-requests"),
+    path(_REQUEST, requests.OnePromotionRequest.as_view(), name="promotion-request"),
+    path(f"{_REQUEST}requirements/", requests.Requirements.as_view(), name="requirements"),
+    path(f"{_REQUEST}checks/", requests.RequestChecks.as_view(), name="request-checks"),
+    path(f"{_REQUEST}eligibility/", requests.RequestEligibility.as_view(), name="eligibility"),
+    path(f"{_REQUEST}reviews/", requests.Reviews.as_view(), name="reviews"),
+    path(f"{_REQUEST}withdraw/", requests.Withdraw.as_view(), name="withdraw"),
+    path(f"{_REQUEST}execute/", requests.Execute.as_view(), name="execute"),
+    path(f"{_REQUEST}resubmit/", requests.Resubmit.as_view(), name="resubmit"),
+    path(f"{_REQUEST}rerun-checks/", requests.RerunChecks.as_view(), name="rerun-checks"),
+    path("checks/", checks.Checks.as_view(), name="checks"),
+    path("check-runs/", checks.CheckRuns.as_view(), name="check-runs"),
+    path("check-runs/<uuid:run_id>/", checks.OneCheckRun.as_view(), name="check-run"),
+    path("check-runs/<uuid:run_id>/log/", checks.CheckRunLog.as_view(), name="check-run-log"),
+    path("measurements/", checks.Measurements.as_view(), name="measurements"),
+    path("policies/", policies.Policies.as_view(), name="policies"),
+    path("policies/<name:name>/", policies.OnePolicy.as_view(), name="policy"),
+    path("policies/<name:name>/revisions/<number:number>/", policies.OneRevision.as_view(), name="policy-revision"),
+    path("bindings/", policies.Bindings.as_view(), name="bindings"),
+    path("bindings/<name:name>/", policies.OneBinding.as_view(), name="binding"),
+    path("policy-schema.json", policies.PolicySchema.as_view(), name="policy-schema"),
+    path("binding-schema.json", policies.BindingSchema.as_view(), name="binding-schema"),
+    path("datasets/", datasets.Datasets.as_view(), name="datasets"),
+    path("datasets/<name:name>/", datasets.OneDataset.as_view(), name="dataset"),
+    path("lineage/", audit.Lineage.as_view(), name="lineage"),
+    path("audit/events/", audit.Events.as_view(), name="audit-events"),
+    path("audit/events/<number:event_id>/", audit.OneEvent.as_view(), name="audit-event"),
+    path("audit/verify/", audit.Verify.as_view(), name="audit-verify"),
+    path("audit/head/", audit.LedgerHead.as_view(), name="audit-head"),
+    path("decisions/<uuid:decision_id>/", audit.OneDecision.as_view(), name="decision"),
+    path("decisions/<uuid:decision_id>/replay/", audit.ReplayDecision.as_view(), name="decision-replay"),
+    path("me/", accounts.WhoAmI.as_view(), name="me"),
+    path("tokens/", accounts.Tokens.as_view(), name="tokens"),
+    path("tokens/<name:prefix>/", accounts.OneToken.as_view(), name="token"),
+    path("schema/", description.Schema.as_view(), name="schema"),
+    path("docs/", description.Docs.as_view(), name="docs"),
+    re_path("", description.NoSuchAddress.as_view(), name="no-such-address"),
+]

@@ -1,0 +1,160 @@
+"""Promotion requests: ask, review, answer, withdraw, carry out; and everything a reviewer decides on."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from governance.gate import Verdict
+from governance.models import TargetKind
+from interfaces.rest import reads
+from interfaces.rest.authentication import actor_of
+from interfaces.rest.base import Endpoint, Input, Nothing, describe, read, read_query
+from interfaces.rest.idempotency import idempotent
+from interfaces.rest.paging import page
+from interfaces.rest.rendering import Listing
+from interfaces.rest.shapes import RequestCheckRow, RequestDetail
+from workflows import commands, queries
+from workflows.models import RequestState, ReviewVerdict
+from workflows.queries import Eligibility, RequestRow, ReviewRow
+
+
+class RequestFilter(Input):
+    model = serializers.CharField(required=False)
+    version = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+    state = serializers.ChoiceField([("open", "any open state"), *RequestState.choices], required=False)
+    requested_by = serializers.CharField(required=False, help_text="An account's name.")
+
+
+class NewRequest(Input):
+    model = serializers.CharField(max_length=256)
+    version = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+    target_kind = serializers.ChoiceField(TargetKind.choices, default=TargetKind.STAGE)
+    target = serializers.CharField(max_length=255, help_text="A stage such as Production, or an alias such as champion.")
+    reason = serializers.CharField(max_length=10_000)
+    archive_existing = serializers.BooleanField(default=True, help_text="Move what is in the stage to Archived.")
+
+
+class NewReview(Input):
+    verdict = serializers.ChoiceField(ReviewVerdict.choices)
+    comment = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    evidence_digest = serializers.CharField(
+        required=False, max_length=71, help_text="What you saw; if the evidence changed since, nothing is signed."
+    )
+
+
+class Reason(Input):
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+
+
+class Comment(Input):
+    comment = serializers.CharField(max_length=10_000)
+
+
+class ByUser(Input):
+    user = serializers.CharField(required=False, help_text="An account's name; yours unless given.")
+
+
+class PromotionRequests(Endpoint):
+    @describe("list_promotion_requests", query=RequestFilter, response=Listing[RequestRow], paged=True)
+    def get(self, request: Request) -> Response:
+        """List promotion requests, newest first."""
+        rows = queries.requests(actor_of(request), **read_query(RequestFilter, request, paged=True))
+        return Response(page(request, rows, ordering=["-created_at", "-id"], show=lambda found: map(queries.request_row, found)))
+
+    @describe("request_promotion", body=NewRequest, response=RequestRow, status=201, once=True)
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Ask for a version to get a governed stage or alias; its checks are queued at once."""
+        asked = read(NewRequest, request)
+        made = commands.request_promotion(actor=actor_of(request), model_name=asked.pop("model"), **asked)
+        return Response(_row(request, made.pk), status=201, headers={"Location": f"{request.path}{made.pk}/"})
+
+
+class OnePromotionRequest(Endpoint):
+    @describe("read_promotion_request", response=RequestDetail)
+    def get(self, request: Request, request_id: int) -> Response:
+        """Read a request with its verdict, evidence, reviews, people and events."""
+        return Response(reads.request_detail(queries.request_page(actor_of(request), request_id)))
+
+
+class Requirements(Endpoint):
+    @describe("read_requirements", response=Verdict)
+    def get(self, request: Request, request_id: int) -> Response:
+        """Say how each requirement comes out on the evidence as it is, and what to do where it is not met."""
+        return Response(queries.request_page(actor_of(request), request_id).verdict)
+
+
+class RequestChecks(Endpoint):
+    @describe("list_request_checks", response=list[RequestCheckRow])
+    def get(self, request: Request, request_id: int) -> Response:
+        """List the check runs a request relies on, with how far they are."""
+        return Response(reads.request_checks(actor_of(request), request_id))
+
+
+class RequestEligibility(Endpoint):
+    @describe("read_eligibility", query=ByUser, response=Eligibility)
+    def get(self, request: Request, request_id: int) -> Response:
+        """Say whether somebody may decide on a request now, and every reason why not."""
+        actor = actor_of(request)
+        user = read_query(ByUser, request).get("user", actor.username)
+        return Response(queries.eligibility(actor, request_id, user))
+
+
+class Reviews(Endpoint):
+    @describe("list_reviews", response=list[ReviewRow])
+    def get(self, request: Request, request_id: int) -> Response:
+        """List the reviews as given; of a person's reviews the latest counts, if it is on the evidence as it is."""
+        return Response(queries.request_page(actor_of(request), request_id).reviews)
+
+    @describe("submit_review", body=NewReview, response=ReviewRow, status=201, once=True)
+    @idempotent
+    def post(self, request: Request, request_id: int) -> Response:
+        """Sign a verdict on the evidence as it is; the request is approved once its gate is satisfied."""
+        actor = actor_of(request)
+        given = commands.submit_review(actor=actor, request_id=request_id, **read(NewReview, request))
+        reviews = queries.request_page(actor, request_id).reviews
+        return Response(next(review for review in reviews if review.id == given.pk), status=201)
+
+
+class Withdraw(Endpoint):
+    @describe("withdraw_promotion_request", body=Reason, response=RequestRow, once=True)
+    @idempotent
+    def post(self, request: Request, request_id: int) -> Response:
+        """Take an open request back."""
+        commands.withdraw_request(actor=actor_of(request), request_id=request_id, **read(Reason, request))
+        return Response(_row(request, request_id))
+
+
+class Execute(Endpoint):
+    @describe("execute_promotion_request", body=Nothing, response=RequestRow, once=True)
+    @idempotent
+    def post(self, request: Request, request_id: int) -> Response:
+        """Carry out an approved request now; workers do so by themselves soon after the approval."""
+        read(Nothing, request)
+        commands.execute_request(actor=actor_of(request), request_id=request_id)
+        return Response(_row(request, request_id))
+
+
+class Resubmit(Endpoint):
+    @describe("resubmit_promotion_request", body=Comment, response=RequestRow, once=True)
+    @idempotent
+    def post(self, request: Request, request_id: int) -> Response:
+        """Answer a reviewer who asked for changes."""
+        commands.resubmit_request(actor=actor_of(request), request_id=request_id, **read(Comment, request))
+        return Response(_row(request, request_id))
+
+
+class RerunChecks(Endpoint):
+    @describe("rerun_checks", body=Nothing, response=RequestRow, once=True)
+    @idempotent
+    def post(self, request: Request, request_id: int) -> Response:
+        """Run again the checks that ended without a result."""
+        read(Nothing, request)
+        commands.rerun_checks(actor=actor_of(request), request_id=request_id)
+        return Response(_row(request, request_id))
+
+
+def _row(request: Request, request_id: int) -> RequestRow:
+    return queries.request_row(queries.requests(actor_of(request)).get(pk=request_id))
