@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -52,8 +53,6 @@ def detect() -> Detection:
 
 
 def _warning() -> str:
-    import os
-
     if os.geteuid() == 0:
         return "The worker runs as root, for whom the kernel does not limit the number of processes. Run it as another user."
     return ""
@@ -83,21 +82,30 @@ def command(arguments: list[str], *, binds: list[Bind], environment: dict[str, s
         made += ["--bind" if each.writable else "--ro-bind", str(each.source), str(each.target)]
     for link, target in _links():
         made += ["--symlink", target, link]
-    # Without this the root itself is a writable folder in memory, of any size.
-    return [*made, "--remount-ro", "/", "--chdir", "/tmp", "--", *arguments]  # noqa: S108
+    # Without this the root and /dev are themselves writable folders in memory, of any size.
+    return [*made, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--", *arguments]  # noqa: S108
 
 
 def _system() -> Iterator[Bind]:
     """Yield the interpreter, its packages and the system's libraries: no programs, no settings."""
-    places = dict.fromkeys(Path(each) for each in (sys.prefix, sys.base_prefix, "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"))
+    names = (sys.prefix, sys.base_prefix, "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
     # An interpreter of the system would bring all of /usr along; its libraries and its one program are enough.
-    places = dict.fromkeys(each for each in places if each != Path("/usr"))
-    if Path(sys.base_prefix) == Path("/usr"):
-        places[interpreter().resolve()] = None
+    places = dict.fromkeys(Path(each) for each in names if Path(each) != Path("/usr"))
     places |= dict.fromkeys(each for each in _library_folders() if not each.is_symlink())
     for place in places:
         if place.exists():
             yield Bind(place, place)
+    for name in _names_of_the_interpreter():
+        if not any(name.is_relative_to(place) for place in places):
+            yield Bind(name.resolve(), name)
+
+
+def _names_of_the_interpreter() -> list[Path]:
+    """Return each name on the way from the path we start to the program itself; each may lie outside of the prefixes."""
+    names = [interpreter()]
+    while names[-1].is_symlink():
+        names.append(names[-1].parent / names[-1].readlink())
+    return names
 
 
 def _links() -> Iterator[tuple[str, str]]:
