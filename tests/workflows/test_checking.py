@@ -1,0 +1,144 @@
+"""A check run from the queue to its evidence, with real models in the real sandbox."""
+
+from __future__ import annotations
+
+import io
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from core import jobs
+from core.jobs import Lease
+from core.models import AuditEvent, Job, User
+from django.utils import timezone
+from governance.commands import queue_check, resolve_checks
+from governance.models import CheckRun, Measurement
+from governance.policy import compile_policy
+from registry import commands as registry_commands
+from registry.datasets import register_dataset
+from registry.models import ModelVersion
+from sklearn.linear_model import LogisticRegression
+from tracking import commands as tracking_commands
+from workflows import checking
+
+from tests.cast import actor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROWS = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 20, "z": [1.0, 0.0, 1.0, 0.0] * 20, "y": [0, 0, 1, 1] * 20})
+
+
+def saved_sklearn(folder: Path) -> Path:
+    model = LogisticRegression().fit(ROWS[["x", "z"]], ROWS["y"])
+    signature = mlflow.models.infer_signature(ROWS[["x", "z"]], model.predict(ROWS[["x", "z"]]))
+    mlflow.sklearn.save_model(model, folder / "model", signature=signature)
+    return folder / "model"
+
+
+def saved_pyfunc(folder: Path, body: str) -> Path:
+    """Save a model from code whose predict does this."""
+    code = folder / "model.py"
+    code.write_text(
+        "import os, mlflow\nclass Model(mlflow.pyfunc.PythonModel):\n"
+        f"    def predict(self, context, model_input, params=None):\n        {body}\n        return [0] * len(model_input)\n"
+        "mlflow.models.set_model(Model())\n"
+    )
+    signature = mlflow.models.infer_signature(ROWS[["x", "z"]], [0])
+    mlflow.pyfunc.save_model(folder / "model", python_model=str(code), signature=signature, pip_requirements=[])
+    return folder / "model"
+
+
+def register(user: User, folder: Path) -> ModelVersion:
+    who = actor(user)
+    run = tracking_commands.create_run(actor=who, experiment_id=0)
+    for file in (p for p in folder.rglob("*") if p.is_file()):
+        content = file.read_bytes()
+        path = f"model/{file.relative_to(folder)}"
+        tracking_commands.put_run_artifact(actor=who, run_id=run, path=path, stream=io.BytesIO(content), expected_bytes=len(content))
+    registry_commands.create_model(actor=who, name="m")
+    return registry_commands.register_version(actor=who, model_name="m", source=f"runs:/{run}/model", run_id=run)
+
+
+def queued(dana: User, pat: User, version: ModelVersion, rows: pd.DataFrame = ROWS, check: str = "performance") -> CheckRun:
+    content = rows.to_csv(index=False).encode()
+    register_dataset(actor=actor(pat), name="validation", stream=io.BytesIO(content), format="csv", target="y", closed=True)
+    policy = compile_policy(
+        f"kind: Policy\nname: p\nchecks: [{{check: {check}, dataset: validation}}]\n"
+        "requirements: [{id: a, title: A, how_to_satisfy: a, satisfied_if: 'true'}]\n"
+    )
+    (resolved,) = resolve_checks(policy, {})
+    from django.db import transaction
+
+    with transaction.atomic():
+        return queue_check(actor=actor(dana), version=version, check=resolved)
+
+
+def carried_out(run: CheckRun) -> CheckRun:
+    checking.run_check(run_id=str(run.pk), worker="test-worker", lease=Lease())
+    run.refresh_from_db()
+    return run
+
+
+def test_a_real_model_is_measured_and_the_evidence_kept(dana: User, pat: User, tmp_path: Path) -> None:
+    run = carried_out(queued(dana, pat, register(dana, saved_sklearn(tmp_path))))
+    assert (run.state, run.error_message) == ("completed", "")
+    assert Measurement.objects.get(run=run, metric="roc_auc", slice="").value == 1.0
+    assert run.result_digest.startswith("sha256:")
+    assert run.tables.filter(name="roc_curve").exists()
+    assert AuditEvent.objects.filter(action="check.finished", subject_id=str(run.pk)).count() == 1
+    assert carried_out(run).finished_at == run.finished_at
+
+
+def test_a_data_set_without_a_needed_column_is_a_clear_error(dana: User, pat: User, tmp_path: Path) -> None:
+    run = carried_out(queued(dana, pat, register(dana, saved_sklearn(tmp_path)), ROWS.drop(columns="z")))
+    assert (run.state, run.error_code) == ("error", "missing_column")
+    assert "'z'" in run.error_message
+    assert "validation@v1" in run.error_message
+    assert not Measurement.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "code"),
+    [
+        ("raise RuntimeError('broken on purpose')", "error", "model_predict_failed"),
+        ("os._exit(0)", "error", "no_result"),
+        ("x = b'x' * (1 << 40)", "error", None),
+        ("import time; time.sleep(600)", "timed_out", "wall_time_limit"),
+    ],
+)
+def test_a_hostile_model_gives_a_named_error_and_nothing_half_written(
+    dana: User, pat: User, tmp_path: Path, settings: Any, body: str, state: str, code: str | None
+) -> None:
+    settings.SANDBOX_WALL_SECONDS = 12 if state == "timed_out" else 60
+    run = carried_out(queued(dana, pat, register(dana, saved_pyfunc(tmp_path, body))))
+    assert run.state == state, run.error_message
+    assert code is None or run.error_code == code
+    assert run.error_message
+    assert not Measurement.objects.exists()
+
+
+def test_a_run_that_is_taken_away_is_left_to_its_new_worker(dana: User, pat: User, tmp_path: Path, settings: Any) -> None:
+    settings.SANDBOX_WALL_SECONDS = 60
+    run = queued(dana, pat, register(dana, saved_pyfunc(tmp_path, "import time; time.sleep(50)")))
+    lease = Lease()
+    threading.Timer(6, lease.lose).start()
+    with pytest.raises(jobs.Cancelled):
+        checking.run_check(run_id=str(run.pk), worker="slow", lease=lease)
+    run.refresh_from_db()
+    assert run.state == "running"
+    assert not AuditEvent.objects.filter(action="check.finished").exists()
+
+
+def test_a_run_whose_job_is_gone_is_settled_and_its_request_is_not_stuck(dana: User, pat: User, tmp_path: Path) -> None:
+    run = queued(dana, pat, register(dana, saved_sklearn(tmp_path)))
+    assert checking.settle_orphans() == 0
+    Job.objects.update(state="failed")
+    assert checking.settle_orphans() == 0
+    CheckRun.objects.update(created_at=timezone.now() - timedelta(minutes=5))
+    assert checking.settle_orphans() == 1
+    run.refresh_from_db()
+    assert (run.state, run.error_code) == ("error", "worker_lost")
