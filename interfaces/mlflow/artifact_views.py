@@ -1,7 +1,315 @@
-"""Files of runs and logged models."""
+"""Files of runs and logged models: streamed in both directions, never held in memory whole."""
 
 from __future__ import annotations
 
-from interfaces.mlflow.routing import Route
+import re
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
-ROUTES: list[Route] = []
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+
+from artifacts import paths
+from artifacts import queries as tree
+from artifacts.queries import FileInfo
+from artifacts.store import BLOCK
+from core.access import Actor
+from core.errors import DomainError, Invalid, NotFound
+from interfaces.mlflow.messages import Message, present
+from interfaces.mlflow.routing import Route
+from registry import queries as registry
+from tracking import commands, queries
+
+UPLOAD_LIMIT = 10 * 1024 * 1024  # of the pages' own upload, as on the reference server
+
+_TEXT = frozenset(
+    [
+        "txt",
+        "log",
+        "err",
+        "cfg",
+        "conf",
+        "cnf",
+        "properties",
+        "ini",
+        "yaml",
+        "yml",
+        "json",
+        "md",
+        "py",
+        "js",
+        "ts",
+        "sh",
+        "csv",
+        "tsv",
+        "xml",
+        "html",
+        "htm",
+        "css",
+        "toml",
+        "lock",
+        "patch",
+        "diff",
+        "sql",
+        "r",
+        "gitignore",
+        "mlmodel",
+        "mlproject",
+    ]
+)
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
+
+
+class ListArtifacts(Message, frozen=True):
+    path: str | None = None
+
+
+class ListRunArtifacts(Message, frozen=True):
+    run_id: str | None = None
+    run_uuid: str | None = None
+    path: str | None = None
+    page_token: str | None = None
+
+
+class ListModelArtifacts(Message, frozen=True):
+    artifact_directory_path: str | None = None
+    page_token: str | None = None
+
+
+def put(actor: Actor, request: HttpRequest, path: str) -> HttpResponse:
+    """Store the body as a file."""
+    source, length = body_source(request)
+    commands.put_artifact(actor=actor, path=path, stream=source, expected_bytes=length)
+    return HttpResponse()
+
+
+def get(actor: Actor, request: HttpRequest, path: str) -> HttpResponseBase:
+    """Send a file, or the range of it that was asked for."""
+    clean = paths.safe(path)
+    _require_readable(actor, clean)
+    return send(request, _file(clean))
+
+
+def list_files(actor: Actor, message: ListArtifacts) -> dict[str, Any]:
+    """List a folder by base names. At the root only what the actor may read is named."""
+    clean = paths.safe(message.path or "")
+    if clean:
+        try:
+            _require_readable(actor, clean)
+        except NotFound:
+            return {}  # as for a folder that is not there
+        entries = tree.list_folder(clean)
+    else:
+        entries = [entry for entry in tree.list_folder("") if _is_readable(actor, entry.name)]
+    return present(files=[_entry(entry, entry.name) for entry in entries])
+
+
+def delete(actor: Actor, request: HttpRequest, path: str) -> dict[str, Any]:
+    """Remove a file or folder; what is not there is no fault."""
+    commands.delete_artifacts(actor=actor, path=path)
+    return {}
+
+
+def list_run_files(actor: Actor, message: ListRunArtifacts) -> dict[str, Any]:
+    """List a folder of a run by paths relative to the run's root."""
+    run_id = message.run_id or message.run_uuid or ""
+    if not run_id:
+        raise Invalid("Missing value for required parameter 'run_id'.")
+    return _listing(queries.run_artifact_uri(actor, run_id), message.path)
+
+
+def list_model_files(actor: Actor, message: ListModelArtifacts, model_id: str) -> dict[str, Any]:
+    """List a folder of a logged model by paths relative to its root."""
+    return _listing(queries.logged_model(actor, model_id).artifact_uri, message.artifact_directory_path)
+
+
+def get_run_file(actor: Actor, request: HttpRequest) -> HttpResponseBase:
+    """Send a file of a run."""
+    run_id = request.GET.get("run_id") or request.GET.get("run_uuid") or ""
+    path = request.GET.get("path") or ""
+    if not run_id or not path:
+        raise Invalid("Give 'run_id' and 'path'.", code="BAD_REQUEST")
+    relative = paths.safe_file(path)
+    return send(request, _file(paths.join(_root(queries.run_artifact_uri(actor, run_id)), relative)))
+
+
+def get_model_file(actor: Actor, request: HttpRequest, model_id: str) -> HttpResponseBase:
+    """Send a file of a logged model."""
+    relative = paths.safe_file(request.GET.get("artifact_file_path") or "")
+    return send(request, _file(paths.join(_root(queries.logged_model(actor, model_id).artifact_uri), relative)))
+
+
+def upload_run_file(actor: Actor, request: HttpRequest) -> dict[str, Any]:
+    """Store the body as a file of a run: not empty, and small."""
+    run_id = request.GET.get("run_uuid") or request.GET.get("run_id") or ""
+    path = request.GET.get("path") or ""
+    if not run_id or not path:
+        raise Invalid("Give 'run_uuid' and 'path'.", code="BAD_REQUEST")
+    source, length = body_source(request, UPLOAD_LIMIT)
+    if length == 0:
+        raise Invalid("The body is empty.", code="BAD_REQUEST")
+    commands.put_run_artifact(actor=actor, run_id=run_id, path=path, stream=source, expected_bytes=length)
+    return {}
+
+
+def no_multipart(actor: Actor, request: HttpRequest, path: str) -> HttpResponseBase:
+    """Refuse what ``server-info`` says is not there: uploads in parts and addresses signed in advance."""
+    paths.safe(path)
+    raise Invalid(
+        "This server takes files whole, through itself; the client falls back to that by itself.", code="NOT_IMPLEMENTED"
+    )
+
+
+def no_signed_address(actor: Actor, request: HttpRequest) -> HttpResponseBase:
+    """Refuse to sign an address in advance."""
+    return no_multipart(actor, request, "")
+
+
+class Body:
+    """A request's body as a source of blocks that refuses to give more than a limit."""
+
+    def __init__(self, stream: Any, limit: int | None) -> None:
+        self._stream = stream
+        self._left = limit
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes. Raises Invalid beyond the limit."""
+        block: bytes = self._stream.read(size)
+        if self._left is not None:
+            self._left -= len(block)
+            if self._left < 0:
+                raise Invalid("The body is longer than allowed here.", code="BAD_REQUEST")
+        return block
+
+
+def body_source(request: HttpRequest, limit: int | None = None) -> tuple[Body, int | None]:
+    """Return the body to be read in blocks, and its length unless it is chunked. Raises Invalid for one that is too long."""
+    announced = request.META.get("CONTENT_LENGTH") or ""
+    if announced.isdigit():
+        if limit is not None and int(announced) > limit:
+            raise Invalid(f"The body is longer than the {limit} bytes allowed here.", code="BAD_REQUEST")
+        return Body(request, limit), int(announced)
+    if "HTTP_TRANSFER_ENCODING" in request.META:
+        return Body(request.META["wsgi.input"], limit), None
+    return Body(request, limit), 0
+
+
+def send(request: HttpRequest, file: FileInfo) -> HttpResponseBase:
+    """Return the answer that streams a file, or one range of it; never to be shown in a browser as a page of ours."""
+    start, end = _range(request.META.get("HTTP_RANGE", ""), file.size_bytes)
+    name = paths.split(file.path)[1]
+    headers = {
+        "Content-Type": _content_type(name),
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+        "X-Content-Type-Options": "nosniff",
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{file.digest}"',
+        "Content-Length": str(end - start),
+    }
+    if request.META.get("HTTP_RANGE"):
+        if start >= end:
+            return HttpResponse(status=416, headers={"Content-Range": f"bytes */{file.size_bytes}"})
+        if end - start < file.size_bytes:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
+    opened = file.open(start)
+    response = FileResponse(_Part(opened, end - start), headers=headers)
+    response.block_size = BLOCK
+    if "Content-Range" in headers:
+        response.status_code = 206
+    return response
+
+
+class _Part:
+    """So many bytes of a file, to be read and closed."""
+
+    def __init__(self, file: BinaryIO, length: int) -> None:
+        self._file = file
+        self._left = length
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, none at the end."""
+        block = self._file.read(min(size, self._left) if size >= 0 else self._left)
+        self._left -= len(block)
+        return block
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _range(header: str, size: int) -> tuple[int, int]:
+    """Return the first byte and the one after the last; the whole file for a header that asks for several ranges or none."""
+    found = _RANGE.match(header)
+    if not found or not (found[1] or found[2]):
+        return 0, size
+    if not found[1]:  # the last so many bytes
+        return max(0, size - int(found[2])), size
+    start = int(found[1])
+    end = min(size, int(found[2]) + 1) if found[2] else size
+    return min(start, size), max(end, min(start, size))
+
+
+def _content_type(name: str) -> str:
+    """Return text for what reads as text, and nothing a browser would run for the rest."""
+    return "text/plain; charset=utf-8" if name.rpartition(".")[2].lower() in _TEXT else "application/octet-stream"
+
+
+def _file(path: str) -> FileInfo:
+    try:
+        return tree.file_at(path)
+    except NotFound:
+        if tree.is_folder(path):
+            raise Invalid(f"{path!r} is a folder; list it instead.") from None
+        raise
+
+
+def _require_readable(actor: Actor, path: str) -> None:
+    """Return if the actor may read below a path by its experiment, or by a registered version that relies on it."""
+    try:
+        queries.artifact_scope(actor, path, write=False)
+    except NotFound:
+        if not registry.may_read_artifact(actor, path):
+            raise
+
+
+def _is_readable(actor: Actor, path: str) -> bool:
+    try:
+        _require_readable(actor, paths.safe(path))
+    except DomainError:
+        return False
+    return True
+
+
+def _root(uri: str) -> str:
+    root = paths.path_of(uri)
+    if root is None:
+        raise Invalid(f"These artifacts are kept on another server, at {uri}; ask there.")
+    return root
+
+
+def _listing(uri: str, path: str | None) -> dict[str, Any]:
+    below = paths.safe(path or "")
+    entries = tree.list_folder(paths.join(_root(uri), below))
+    return present(root_uri=uri, files=[_entry(entry, paths.join(below, entry.name)) for entry in entries])
+
+
+def _entry(entry: tree.Entry, path: str) -> dict[str, Any]:
+    return present(path=path, is_dir=entry.is_folder, file_size=entry.size_bytes)
+
+
+_FILES = "mlflow-artifacts/artifacts"
+
+ROUTES: list[Route] = [
+    Route("GET", _FILES, list_files, ListArtifacts),
+    Route("PUT", f"{_FILES}/<path>", put, raw=True),
+    Route("GET", f"{_FILES}/<path>", get, raw=True),
+    Route("DELETE", f"{_FILES}/<path>", delete, raw=True),
+    *(Route("POST", f"mlflow-artifacts/mpu/{step}/<path>", no_multipart, raw=True) for step in ("create", "complete", "abort")),
+    Route("GET", "mlflow-artifacts/presigned/<path>", no_multipart, raw=True),
+    Route("POST", "mlflow/artifacts/presigned-upload-url", no_signed_address, raw=True),
+    Route("POST", "mlflow/artifacts/presigned-download-url", no_signed_address, raw=True),
+    Route("GET", "mlflow/artifacts/list", list_run_files, ListRunArtifacts),
+    Route("GET", "mlflow/logged-models/{model_id}/artifacts/directories", list_model_files, ListModelArtifacts),
+    Route("GET", "mlflow/logged-models/{model_id}/artifacts/files", get_model_file, raw=True, ajax_only=True),
+    Route("GET", "/get-artifact", get_run_file, raw=True),
+    Route("POST", "mlflow/upload-artifact", upload_run_file, raw=True, ajax_only=True),
+]
