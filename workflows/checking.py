@@ -9,19 +9,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.utils import timezone
+
 from artifacts.store import materialise, store
 from core import jobs
 from core.access import SYSTEM
 from core.jobs import Lease
 from core.models import Job, JobState
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
-from django.utils import timezone
 from governance import commands as governance_commands
 from governance.commands import CheckResult
 from governance.models import CheckRun, CheckState
-
 from workflows.commands import ADVANCE, EXECUTE
 from workflows.models import PromotionRequest
 from workflows.runner import sandbox

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +16,7 @@ from core.access import SYSTEM, Actor, Permission
 from core.audit import Event
 from core.errors import Blocked, Conflict, Denied, Invalid, NotFound
 from core.models import User
-from governance.commands import bindings_for, queue_check, resolve_checks
+from governance.commands import any_bound_by_trait, bindings_by_trait, bindings_for, queue_check, resolve_checks
 from governance.models import Binding, PolicyRevision
 from governance.policy import compile_policy
 from registry import commands as registry_commands
@@ -106,6 +108,27 @@ def rename_model(*, actor: Actor, model_name: str, new_name: str) -> None:
     model = _model(actor, model_name, Permission.MODEL_MANAGE)
     _refuse_held(model, None, "renamed")
     registry_commands.rename_model(actor=actor, name=model_name, new_name=new_name)
+
+
+@transaction.atomic
+def set_model_tag(*, actor: Actor, model_name: str, key: str, value: str = "") -> None:
+    """Tag a model. Raises Denied if that would take it out of a policy that is bound by tag."""
+    with _staying_bound(actor, model_name):
+        registry_commands.set_model_tag(actor=actor, name=model_name, key=key, value=value)
+
+
+@transaction.atomic
+def delete_model_tag(*, actor: Actor, model_name: str, key: str) -> None:
+    """Remove a tag. Raises Denied if that would take the model out of a policy that is bound by tag."""
+    with _staying_bound(actor, model_name):
+        registry_commands.delete_model_tag(actor=actor, name=model_name, key=key)
+
+
+@transaction.atomic
+def update_model(*, actor: Actor, model_name: str, **changes: str | None) -> RegisteredModel:
+    """Change description, risk tier or owner team. Raises Denied if a lower tier would take the model out of a policy."""
+    with _staying_bound(actor, model_name):
+        return registry_commands.update_model(actor=actor, name=model_name, **changes)
 
 
 @transaction.atomic
@@ -503,6 +526,23 @@ def _may_leave(actor: Actor, subject: ModelVersion) -> None:
     held = stage_graph.current_stage(subject)
     if bindings_for(subject.model, kind="stage", target=held):
         access.require(actor, Permission.MODEL_MANAGE, subject.model)
+
+
+@contextmanager
+def _staying_bound(actor: Actor, model_name: str) -> Iterator[None]:
+    """Refuse a change of traits that frees a model from a policy, unless by who may change policies."""
+    rows = RegisteredModel.objects.filter(name=model_name, deleted_at__isnull=True)
+    if not any_bound_by_trait():
+        yield
+        return
+    before = [b.name for model in rows for b in bindings_by_trait(model)]
+    yield
+    after = {b.name for model in rows.all() for b in bindings_by_trait(model)}
+    if (freed := [name for name in before if name not in after]) and not actor.grants(Permission.POLICY_PUBLISH):
+        raise Denied(
+            f"This would take {model_name} out of the policy binding {', '.join(freed)}; a platform admin must do it.",
+            code="leaves_policy",
+        )
 
 
 def _refuse_held(model: RegisteredModel, version: ModelVersion | None, verb: str) -> None:

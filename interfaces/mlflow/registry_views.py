@@ -126,7 +126,7 @@ def get_model(actor: Actor, message: OfModel) -> dict[str, Any]:
 
 def update_model(actor: Actor, message: UpdateModel) -> dict[str, Any]:
     """Change a description; one that is absent clears it."""
-    commands.update_model(actor=actor, name=message.name, description=message.description or "")
+    workflows.update_model(actor=actor, model_name=message.name, description=message.description or "")
     return {"registered_model": _model(records.get_model(actor, message.name))}
 
 
@@ -158,12 +158,12 @@ def latest_versions(actor: Actor, message: LatestVersions) -> dict[str, Any]:
 
 def set_model_tag(actor: Actor, message: SetModelTag) -> None:
     """Set a tag of a model."""
-    commands.set_model_tag(actor=actor, name=message.name, key=message.key, value=message.value)
+    workflows.set_model_tag(actor=actor, model_name=message.name, key=message.key, value=message.value)
 
 
 def delete_model_tag(actor: Actor, message: DeleteModelTag) -> None:
     """Remove a tag of a model."""
-    commands.delete_model_tag(actor=actor, name=message.name, key=message.key)
+    workflows.delete_model_tag(actor=actor, model_name=message.name, key=message.key)
 
 
 def set_alias(actor: Actor, message: SetAlias) -> None:

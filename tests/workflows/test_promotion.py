@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from core.access import SYSTEM
@@ -367,3 +368,26 @@ def test_a_model_that_no_binding_covers_moves_freely(world: Any, dana: User) -> 
     world.version(model="marketing.uplift")
     commands.transition_stage(actor=actor(dana), model_name="marketing.uplift", version=1, stage="Production")
     assert holding("marketing.uplift", "Production") == [1]
+
+
+def test_no_tag_and_no_tier_frees_a_model_from_its_policy(world: Any, dana: User, pat: User) -> None:
+    governance_commands.bind_policy(
+        actor=actor(pat),
+        document="kind: Binding\nname: regulated\npolicy: credit\nmatch: {tags: {regulated: 'yes'}}\ntargets: {stages: [Staging]}\n",
+    )
+    governance_commands.bind_policy(
+        actor=actor(pat),
+        document="kind: Binding\nname: tiers\npolicy: credit\nmatch: {risk_tiers: [medium, high]}\ntargets: {stages: [Staging]}\n",
+    )
+    me = actor(dana)
+    commands.set_model_tag(actor=me, model_name="credit.risk", key="regulated", value="yes")
+    commands.set_model_tag(actor=me, model_name="credit.risk", key="other", value="x")
+    for escape in (
+        lambda: commands.set_model_tag(actor=me, model_name="credit.risk", key="regulated", value="no"),
+        lambda: commands.delete_model_tag(actor=me, model_name="credit.risk", key="regulated"),
+        lambda: commands.update_model(actor=me, model_name="credit.risk", risk_tier="low"),
+    ):
+        with pytest.raises(Denied) as refused, transaction.atomic():
+            escape()
+        assert refused.value.code == "leaves_policy"
+    commands.update_model(actor=me, model_name="credit.risk", risk_tier="high")

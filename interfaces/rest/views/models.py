@@ -92,12 +92,12 @@ class OneModel(Endpoint):
         with transaction.atomic():
             catalog.model(actor, name)
             if change:
-                registry_commands.update_model(actor=actor, name=name, **change)
+                commands.update_model(actor=actor, model_name=name, **change)
             for key, value in tags.items():
                 if value is None:
-                    registry_commands.delete_model_tag(actor=actor, name=name, key=key)
+                    commands.delete_model_tag(actor=actor, model_name=name, key=key)
                 else:
-                    registry_commands.set_model_tag(actor=actor, name=name, key=key, value=value)
+                    commands.set_model_tag(actor=actor, model_name=name, key=key, value=value)
             if new_name is not None and new_name != name:
                 commands.rename_model(actor=actor, model_name=name, new_name=new_name)
         return Response(catalog.model_summaries(None)([catalog.model(actor, new_name or name)])[0])
