@@ -33,7 +33,7 @@ ENV COUNTERSIGN_ENV=production GRANIAN_HOST=0.0.0.0 GRANIAN_PORT=8000
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --retries=6 --start-period=20s \
     CMD ["python", "scripts/health.py", "http://127.0.0.1:8000/health"]
-CMD ["granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "4", "--no-access-log", "config.wsgi:application"]
+CMD ["granian", "--interface=wsgi", "--workers=2", "--blocking-threads=4", "--workers-kill-timeout=10", "--no-access-log", "config.wsgi:application"]
 
 FROM base AS worker
 # Debian's security archive moves on and drops old versions, so a pinned one would break the build.

@@ -164,6 +164,10 @@ class Stack:
                 process.wait(max(0.1, deadline - time.monotonic()))
             _signal_group(process, signal.SIGKILL)  # also what the process may have left in its group
             process.wait()
+        # What was killed lets go of its socket a moment later; who starts the next instance should find it free.
+        if "web" in self.processes:
+            while _why_not(self.host, self.port) and time.monotonic() < deadline + 5:
+                time.sleep(0.05)
         self.processes.clear()
         if self._lock is not None:
             self._lock.close()
@@ -176,12 +180,19 @@ class Stack:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StackError(f"another instance uses {self.home}; give this one a COUNTERSIGN_HOME of its own") from None
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.host, self.port))
-            except OSError as error:
-                raise StackError(f"port {self.port} cannot be used ({error.strerror}); choose another: PORT=8010") from None
+        if why := _why_not(self.host, self.port):
+            raise StackError(f"port {self.port} cannot be used ({why}); choose another: PORT=8010")
+
+
+def _why_not(host: str, port: int) -> str:
+    """Return why a port cannot be listened on, or nothing if it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
 
 
 def _program(command: list[str]) -> list[str]:

@@ -12,6 +12,8 @@ import pytest
 
 from scripts.stack import Stack, commands, free_port
 
+# The embedded engines, whatever the suite runs on: once is enough.
+pytestmark = pytest.mark.skipif(bool(os.environ.get("DATABASE_URL")), reason="the same as in the run on SQLite")
 _AGE_THE_LEASE = """
 import django; django.setup()
 from datetime import timedelta
