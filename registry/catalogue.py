@@ -33,6 +33,10 @@ class ModelRow:
     stages: tuple[tuple[str, int], ...]
     aliases: tuple[tuple[str, int], ...]
 
+    @property
+    def in_production(self) -> bool:
+        return any(stage == "Production" for stage, _ in self.stages)
+
 
 @dataclass(frozen=True)
 class VersionRow:

@@ -11,7 +11,6 @@ from datetime import datetime
 
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.utils import timezone
 
 from artifacts import commands as artifacts
@@ -215,10 +214,10 @@ def register_version(
         raise Invalid("run_id has 32 characters and model_id at most 40.")
     prompt = names.is_prompt(wanted)
     found = sources.resolve(actor, source, run_id, logged_model_id, prompt=prompt)
-    model = rows.model(actor, Permission.MODEL_WRITE, model_name, lock=True)
-    content = _freeze(model, found)
     now = timezone.now()
-    version = _insert_version(actor, model, found, content, run_link, _description(description), now)
+    model, number = rows.numbered(actor, Permission.MODEL_WRITE, model_name, at=_milliseconds(now))
+    content = _freeze(model, number, found)
+    version = _insert_version(actor, model, number, found, content, run_link, _description(description), now)
     ModelVersionTag.objects.bulk_create(ModelVersionTag(version=version, key=key, value=wanted[key]) for key in wanted)
     ModelVersionFile.objects.bulk_create(
         ModelVersionFile(version=version, path=f.path, digest=f.digest, size_bytes=f.size_bytes) for f in content.files
@@ -298,12 +297,19 @@ def delete_version_tag(*, actor: Actor, model_name: str, number: str | int, key:
 
 
 def _insert_version(
-    actor: Actor, model: RegisteredModel, source: Source, content: Manifest, run_link: str, description: str, now: datetime
+    actor: Actor,
+    model: RegisteredModel,
+    number: int,
+    source: Source,
+    content: Manifest,
+    run_link: str,
+    description: str,
+    now: datetime,
 ) -> ModelVersion:
     at = _milliseconds(now)
     version = ModelVersion(
         model=model,
-        number=model.next_number,
+        number=number,
         description=description,
         source=source.source,
         storage_location=source.storage_location,
@@ -318,18 +324,15 @@ def _insert_version(
         updated_ms=at,
     )
     version.save(force_insert=True)
-    # Counted up where it stands, though the row is locked: a number given twice would be found by the constraint as well.
-    RegisteredModel.objects.filter(pk=model.pk).update(next_number=F("next_number") + 1, updated_ms=at)
-    model.next_number += 1
     return version
 
 
-def _freeze(model: RegisteredModel, source: Source) -> Manifest:
+def _freeze(model: RegisteredModel, number: int, source: Source) -> Manifest:
     """Freeze the folder a version will rely on, then read what is in it; an empty folder stays free to be filled."""
     folder = source.folder
     if folder is None:
         return Manifest()
-    holder = rows.holder(model, model.next_number)
+    holder = rows.holder(model, number)
     artifacts.freeze(folder, holder)
     content = manifest.of_folder(folder)
     if not content.files:

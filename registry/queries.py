@@ -11,10 +11,12 @@ from typing import Any
 from django.db.models import Count, F, Max, Q, QuerySet
 
 from artifacts import paths
+from artifacts import queries as artifacts
 from artifacts.models import FrozenTree
+from artifacts.queries import FileInfo
 from core import access
 from core.access import Actor, Permission
-from core.errors import NotFound
+from core.errors import Invalid, NotFound
 from registry import names
 from registry.models import (
     AliasAssignment,
@@ -234,6 +236,30 @@ def may_read_artifact(actor: Actor, path: str) -> bool:
     holders = FrozenTree.objects.filter(path__in=paths.with_ancestors(paths.safe(path))).values_list("holder", flat=True)
     owners = {model_id for holder in holders if (model_id := frozen_by(holder)) is not None}
     return bool(owners) and _visible_models(actor).filter(pk__in=owners, deleted_at__isnull=True).exists()
+
+
+def version_file(actor: Actor, name: str, number: str | int, path: str) -> FileInfo:
+    """Return a file of a version, with the content it was registered with.
+
+    A version whose folder was empty then has no manifest: its files are what the folder holds now.
+    Raises NotFound, or Invalid for an unsafe path and for a folder.
+    """
+    wanted = paths.safe_file(path)
+    row = ModelVersion.objects.filter(
+        model=_model(actor, name), number=names.version_number(number), deleted_at__isnull=True
+    ).first()
+    if row is None:
+        raise NotFound(f"The model {name!r} has no version {number}.")
+    lines = ModelVersionFile.objects.filter(version=row)
+    line = lines.filter(path=wanted).first()
+    if line is not None:
+        return FileInfo(wanted, line.digest, line.size_bytes)
+    if lines.filter(path__startswith=wanted + "/").exists():
+        raise Invalid(f"{wanted!r} is a folder.")
+    folder = paths.path_of(row.storage_location)
+    if folder is None or row.content_digest:
+        raise NotFound(f"{row.model.name} v{row.number} has no file {wanted!r} here.")
+    return artifacts.file_at(paths.join(folder, wanted))
 
 
 def _visible_models(actor: Actor) -> QuerySet[RegisteredModel]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -203,6 +204,7 @@ def _granted(actor: Actor) -> tuple[str, list[Any]]:
     return access.granted_sql(actor, Permission.MODEL_READ, RegisteredModel, "m.id")
 
 
+@cache
 def _version_columns(stage: str, *, aliases: bool = True) -> str:
     """Return the columns of a VersionRecord in its order. stage: the expression of the stage."""
     plain = ", ".join(stage if column == "stage" else f"v.{column}" for column in _PLAIN)
@@ -226,6 +228,7 @@ def _newest(condition: str) -> str:
            WHERE {condition}"""
 
 
+@cache
 def _model_columns() -> str:
     """Return the columns of a ModelRecord in its order."""
     members = {column: f"v.{column}" for column in _PLAIN}

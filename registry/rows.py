@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from core import access
 from core.access import Actor, Permission
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from registry import names
 from registry.models import ModelVersion, RegisteredModel
 from registry.sql import for_update
@@ -18,14 +20,30 @@ def model(actor: Actor, permission: Permission, name: str, *, lock: bool = False
     """
     condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
     statement = f"SELECT m.* FROM registry_registeredmodel m WHERE m.name = %s AND m.deleted_at IS NULL AND {condition}"
-    found = list(RegisteredModel.objects.raw(f"{statement} {for_update('m') if lock else ''}", [name, *parameters]))
+    return _only(actor, permission, name, f"{statement} {for_update('m') if lock else ''}", [name, *parameters])
+
+
+def numbered(actor: Actor, permission: Permission, name: str, *, at: int) -> tuple[RegisteredModel, int]:
+    """Take the next number of a model; return the model, locked and changed at that millisecond, and the number.
+
+    Counting where the number stands is what keeps two from getting the same one. Raises NotFound, Denied.
+    """
+    condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
+    statement = f"""UPDATE registry_registeredmodel AS m SET next_number = next_number + 1, updated_ms = %s
+                     WHERE m.name = %s AND m.deleted_at IS NULL AND {condition} RETURNING *"""
+    found = _only(actor, permission, name, statement, [at, name, *parameters])
+    return found, found.next_number - 1
+
+
+def _only(actor: Actor, permission: Permission, name: str, statement: str, parameters: list[Any]) -> RegisteredModel:
+    found = list(RegisteredModel.objects.raw(statement, parameters))
     if found:
         return found[0]
     present = RegisteredModel.objects.filter(name=name, deleted_at__isnull=True).first()
     if present is None:
         raise NotFound(f"There is no registered model {name!r}, or you may not see it.")
     access.require(actor, permission, present)
-    return present
+    raise Conflict(f"The right to {name!r} was given just now; try again.")
 
 
 def version(actor: Actor, permission: Permission, name: str, number: str | int, *, lock: bool = False) -> ModelVersion:

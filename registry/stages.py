@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db import connection
+
 from core.access import Actor
 from core.errors import Invalid
 from registry.models import ModelVersion, Stage, StageAssignment, StageTransition
+from registry.sql import fetch
 
 _DEFAULT_STAGES = ("None", "Staging", "Production", "Archived")
 
@@ -30,12 +33,14 @@ def canonical_stage(name: str) -> str:
     raise Invalid(f"There is no stage {name!r}; the stages are {', '.join(names)}.", code="unknown_stage")
 
 
-def begin(version: ModelVersion, *, actor: Actor, at: datetime) -> None:
-    """Put a new version into the initial stage."""
-    initial = Stage.objects.values_list("name", flat=True).get(is_initial=True)
-    StageAssignment.objects.create(
-        version=version, model_id=version.model_id, stage_id=initial, valid_from=at, assigned_by=actor.username
+def begin(version: ModelVersion, *, actor: Actor, at: datetime) -> str:
+    """Put a new version into the initial stage, and return it."""
+    ((initial,),) = fetch(
+        """INSERT INTO registry_stageassignment (version_id, model_id, stage_id, valid_from, assigned_by)
+           SELECT %s, %s, name, %s, %s FROM registry_stage WHERE is_initial RETURNING stage_id""",
+        [version.pk, version.model_id, connection.ops.adapt_datetimefield_value(at), actor.username],
     )
+    return str(initial)
 
 
 def current_stage(version: ModelVersion) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest, HttpResponseBase
+
 from core.access import Actor
 from core.errors import Invalid
 from interfaces.mlflow import paging
+from interfaces.mlflow.artifact_views import send
 from interfaces.mlflow.messages import I64, KeyValue, Message, mapping, present
 from interfaces.mlflow.routing import Route
-from registry import commands, names, records
+from registry import commands, names, queries, records
 from registry.records import ModelRecord, VersionRecord
 from workflows import commands as workflows
 
@@ -253,6 +256,14 @@ def delete_version_tag(actor: Actor, message: DeleteVersionTag) -> None:
     commands.delete_version_tag(actor=actor, model_name=message.name, number=message.version, key=message.key)
 
 
+def get_version_file(actor: Actor, request: HttpRequest) -> HttpResponseBase:
+    """Send a file of a version."""
+    given = {field: request.GET.get(field) or "" for field in ("name", "version", "path")}
+    if missing := [field for field, value in given.items() if not value]:
+        raise Invalid(f"Give {missing[0]!r}.", code="BAD_REQUEST")
+    return send(request, queries.version_file(actor, given["name"], given["version"], given["path"]))
+
+
 def _model(model: ModelRecord) -> dict[str, Any]:
     return present(
         name=model.name,
@@ -307,4 +318,5 @@ ROUTES: list[Route] = [
     Route("POST", _VERSION + "transition-stage", transition_stage, TransitionStage),
     Route("POST", _VERSION + "set-tag", set_version_tag, SetVersionTag),
     Route("DELETE", _VERSION + "delete-tag", delete_version_tag, DeleteVersionTag),
+    Route("GET", "/model-versions/get-artifact", get_version_file, raw=True),
 ]
