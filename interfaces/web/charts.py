@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import floor, log10
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -53,7 +54,9 @@ def gauge(value: float, limit: float, *, sign: str, champion: float | None = Non
     A share runs from 0 to 1; other values run around what is shown.
     """
     known = [v for v in (value, limit, champion) if v is not None]
-    if all(0 <= v <= 1 for v in known):
+    if 0 < limit < 0.2 and all(-1 <= v <= 1 for v in known):
+        low, high = -2 * limit, 2 * limit  # a margin: what matters is on which side of it, and of nothing, the value lies
+    elif all(0 <= v <= 1 for v in known):
         low, high = 0.0, 1.0
     else:
         spread = (max(known) - min(known)) or abs(limit) or 1.0
@@ -114,7 +117,7 @@ def bars(
     top = 18.0 if limit is not None else 4.0
     bottom = top + _BAR_ROW * len(rows)
     values = [v for row in rows for v in (row.value, row.champion, row.high) if v is not None]
-    end = full if full is not None else max([*values, limit or 0.0], default=1.0) or 1.0
+    end = full if full is not None else _round_up(max([*values, limit or 0.0], default=1.0))
     x = Scale(0.0, end, left, width - right)
     drawn = [SafeString(_bar(row, x, top + _BAR_ROW * i, width, places)) for i, row in enumerate(rows)]
     ticks = [(end * step / 4, x(end * step / 4)) for step in range(5)]
@@ -384,6 +387,14 @@ def _box(node: GraphNode, at: Point, width: float, height: float, icons: str, la
         y + 34,
         _cut(node.subtitle, 30),
     )
+
+
+def _round_up(value: float) -> float:
+    """Return the next number whose quarters are easy to read."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** floor(log10(value))
+    return next(step * power for step in (1.0, 2.0, 4.0, 8.0, 10.0) if step * power >= value * 0.999)
 
 
 def _cut(text: str, length: int) -> str:

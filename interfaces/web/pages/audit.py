@@ -188,7 +188,8 @@ def _subject(event: AuditEventRow) -> tuple[str, str]:
         return identity, reverse("web:model", args=[identity]) if event.action != "model.deleted" else ""
     if kind == "policy" and identity:
         return identity, reverse("web:policy", args=[identity])
-    return f"{words.sentence(kind)} {identity}".strip(), ""
+    # Ids without a page are told apart by their beginning; the event in full has all of it.
+    return f"{words.sentence(kind)} {identity if len(identity) <= 24 else identity[:8] + chr(0x2026)}".strip(), ""
 
 
 def _what(event: AuditEventRow) -> str:
@@ -199,6 +200,8 @@ def _what(event: AuditEventRow) -> str:
         return ""
     parts = []
     for key, value in {**after, **details}.items():
+        if str(value).startswith("sha256:") or key in ("decision", "inputs", "result", "request_id"):
+            continue
         if key in before and before[key] != value and not isinstance(value, (dict, list)):
             parts.append(f"{words.sentence(key)} {_plain(before[key])} \u2192 {_plain(value)}")
         elif value not in (None, "", [], {}):
@@ -213,5 +216,5 @@ def _plain(value: Any) -> str:
         return ", ".join(_plain(each) for each in value[:4]) + (" and more" if len(value) > 4 else "")
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(each)}" for key, each in list(value.items())[:3])
-    text = words.short(str(value)) if str(value).startswith("sha256:") else str(value)
+    text = str(value).replace("_", " ") if str(value).replace("_", "").isalpha() else str(value)
     return text if len(text) <= 90 else text[:89] + "\u2026"

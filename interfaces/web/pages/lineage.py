@@ -26,7 +26,7 @@ _LANE_OF = {
     "deployment": 4,
 }
 _LANES = ("Data, code, environment", "Runs", "Logged models", "Model versions", "Stages and deployments")
-_ICON = {"run": "run_node"}
+_ICON = {"run": "run_node", "model_version": "model"}
 _KIND_WORDS = {
     "dataset": "Data set",
     "code": "Code",
@@ -123,7 +123,7 @@ def explorer(graph: Graph, start: Start) -> Explorer:
                 "Production" in stages.get(node.key, []),
             )
             for node in graph.nodes
-            if node.kind == "model_version" and node.key in effects
+            if node.kind == "model_version" and node.key in effects and (node.key != root.key or stages.get(node.key))
         ),
         key=lambda each: (not each.production, each.title),
     )
@@ -236,6 +236,8 @@ def _effects(graph: Graph) -> set[str]:
 
 def _facts(node: Node) -> tuple[tuple[str, str], ...]:
     shown = [
-        (words.sentence(name), str(value)) for name, value in sorted(node.attributes.items()) if value not in (None, "", {}, [])
+        (words.sentence(name), words.short(str(value)) if name == "digest" else str(value))
+        for name, value in sorted(node.attributes.items())
+        if value not in (None, "", {}, [])
     ]
     return (*shown, ("Key", node.key))

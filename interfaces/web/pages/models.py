@@ -243,6 +243,7 @@ def version_page(
     )
     inputs, outputs = _signature(detail.mlmodel)
     held = {("stage", row.stage)} | {("alias", alias) for alias in row.aliases}
+    held |= {(each.target_kind, each.target) for each in requests if each.is_open}
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for guard in guards:
         if (guard.kind, guard.name) not in held:
@@ -289,7 +290,12 @@ def _measured(run: CheckRunRow) -> tuple[tuple[str, str, str, str], ...]:
             else "none"
         )
         name = words.metric(each.metric) + (f", {each.slice}" if each.slice else "")
-        rows.append((name, words.number(each.value), interval, each.method))
+        counted = (
+            each.value is not None
+            and float(each.value).is_integer()
+            and (abs(each.value) >= 2 or each.method in ("count", "rows"))
+        )
+        rows.append((name, words.number(each.value, 0 if counted else 3), interval, each.method))
     return tuple(rows)
 
 

@@ -22,6 +22,7 @@ from workflows.queries import Eligibility, RequestPage, RequestRow, ReviewRow
 _ORDER = {"fail": 0, "run": 1, "wait": 2, "waive": 3, "pass": 4}
 _TICKS = {"pass": 0, "waive": 1, "run": 2, "fail": 3, "wait": 4}
 _TALLY_WORDS = {"fail": "failed", "run": "running", "wait": "waiting", "waive": "waived", "pass": "passed"}
+APPROVALS = "approvals"
 _BROKEN = ("error", "timed_out", "cancelled")
 
 
@@ -237,7 +238,7 @@ def review(page: RequestPage, *, me: str, now: datetime) -> Review:
         findings=findings(candidate.values()),
         strip=_strip(page, candidate.values()),
         lineage_href=explore(f"model_version:{request.model}/{request.version}"),
-        entries=timeline.entries(page.timeline, names=names, me=me),
+        entries=timeline.entries([e for e in page.timeline if e.at >= request.created_at], names=names, me=me),
         reviews=given,
         people=_people(page.people, given, {row.reviewer for row in page.reviews}, page, me),
         approvals_given=_approvals(page.verdict.requirements),
@@ -262,13 +263,13 @@ def title(request: RequestRow) -> str:
 
 def requirements(page: RequestPage) -> tuple[Requirement, ...]:
     """Return the requirements in the policy's order."""
-    checks = {link.run.check for link in page.checks}
+    checks = {APPROVALS, *(link.run.check for link in page.checks)}
     champion = f"v{page.request.champion}" if page.request.champion else ""
     return tuple(requirement(result, f"v{page.request.version}", champion, checks) for result in page.verdict.requirements)
 
 
 def requirement(result: RequirementResult, version: str, champion: str, checks: set[str]) -> Requirement:
-    """Return one requirement as a row; checks: those whose evidence is on the same page."""
+    """Return one requirement as a row; checks: those whose evidence is on the same page, with APPROVALS if people are."""
     status = words.requirement(result.state.value, result.kind)
     sign = words.limit_sign(result.limit_is)
     known = result.limit is not None
@@ -279,19 +280,19 @@ def requirement(result: RequirementResult, version: str, champion: str, checks: 
     if people and isinstance(result.value, int) and isinstance(result.limit, int):
         value, limit = f"{result.value} of {result.limit}", str(result.limit)
     link, href = "", ""
-    if people:
-        link, href = "Approvals", "#approvals"
+    if people and APPROVALS in checks:
+        link, href = "Approvals", f"#{APPROVALS}"
     elif result.evidence in checks:
         link, href = words.sentence(result.evidence), f"#check-{result.evidence}"
     return Requirement(
         anchor=f"r-{result.policy}-{result.id}",
         status=status,
         title=result.title or words.sentence(result.id),
-        reason="" if result.reason == "met" else result.reason,
-        how=result.how_to_satisfy if result.blocks else "",
+        reason="" if result.reason == "met" or (known and result.reason.startswith("measured ")) else result.reason,
+        how=result.how_to_satisfy if status.tone == "fail" else "",
         value=value,
         limit=limit,
-        champion=words.number(result.champion, places) if result.champion is not None else "",
+        champion=words.number(result.champion, places) if result.champion is not None and champion else "",
         position=_position(result, sign, status, version, champion),
         evidence=link,
         evidence_href=href,
@@ -365,9 +366,8 @@ def _counted(result: RequirementResult) -> bool:
     """Return whether a requirement counts things: then its numbers are shown whole."""
     numbers = [each for each in (result.value, result.limit, result.champion) if each is not None]
     whole = all(isinstance(each, (int, float)) and not isinstance(each, bool) and float(each).is_integer() for each in numbers)
-    return (
-        bool(numbers) and whole and any(each not in (0, 1) for each in numbers) or (bool(numbers) and whole and result.limit == 0)
-    )
+    # 0 and 1 alone may as well be shares, unless nothing at all is allowed.
+    return bool(numbers) and whole and (result.limit == 0 or result.value is None or any(each not in (0, 1) for each in numbers))
 
 
 def _position(result: RequirementResult, sign: str, status: Status, version: str, champion: str) -> SafeString | None:
@@ -379,9 +379,8 @@ def _position(result: RequirementResult, sign: str, status: Status, version: str
     if not isinstance(value, (int, float)) or not isinstance(limit, (int, float)):
         return None
     if _counted(result):
-        if result.limit_is == "at_least" and 0 < limit <= 8:
-            done = min(int(value), int(limit))
-            return charts.pips(done, int(limit), tone=status.tone, label=f"{int(value)}, at least {int(limit)} needed")
+        if result.limit_is == "at_least" and 1 < limit <= 8 and value <= limit:
+            return charts.pips(int(value), int(limit), tone=status.tone, label=f"{int(value)}, at least {int(limit)} needed")
         return None
     ring = float(other) if isinstance(other, (int, float)) and not isinstance(other, bool) else None
     side = "meets" if not result.blocks else "does not meet"
@@ -418,7 +417,7 @@ def _effect(request: RequestRow) -> str:
         rest = f", which v{request.champion} holds now"
     else:
         rest = ", which no version holds now"
-    return f"If approved, {takes}{rest}."
+    return f"If approved, {takes}{rest}." if request.is_open else ""
 
 
 def _given(row: ReviewRow, digest: str) -> GivenReview:
@@ -472,6 +471,14 @@ def _without_name(reason: str, username: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _of_you(reason: str, me: str) -> str:
+    """Return a reason about an account as said to its owner."""
+    rest = reason.removeprefix(f"{me} ")
+    if rest == reason:
+        return f"{reason[:1].upper()}{reason[1:]}"
+    return f"You {rest.replace('does not', 'do not', 1)}"
+
+
 def _approvals(results: Sequence[RequirementResult]) -> str:
     approvals = [r for r in results if r.kind == "approval" and isinstance(r.value, int) and isinstance(r.limit, int)]
     given = sum(min(int(r.value or 0), int(r.limit or 0)) for r in approvals)
@@ -481,17 +488,19 @@ def _approvals(results: Sequence[RequirementResult]) -> str:
 def _box(page: RequestPage, rows: Sequence[Requirement], me: str, now: datetime) -> Box:
     request = page.request
     place = words.target(request.target_kind, request.target)
-    missing = [row.title for row in rows if row.blocks and row.evidence_href != "#approvals"]
+    missing = [row.title for row in rows if row.blocks and row.evidence_href != f"#{APPROVALS}"]
     approvals = [
         r
         for r in page.verdict.requirements
         if r.kind == "approval" and r.blocks and isinstance(r.limit, int) and isinstance(r.value, int)
     ]
-    after_mine = sum(int(r.limit or 0) - int(r.value or 0) for r in approvals) - 1
+    after_mine = sum(int(r.limit or 0) - int(r.value or 0) for r in approvals)
+    own = next((row for row in reversed(page.reviews) if row.reviewer == me and row.is_latest), None)
+    if own is None or not own.counts:
+        after_mine -= 1
     if after_mine > 0:
         missing.append(words.count_of(after_mine, "more approval"))
     still = words.listed(missing) if missing else ""
-    own = next((row for row in reversed(page.reviews) if row.reviewer == me and row.is_latest), None)
     others = [p.display_name for p in page.people if p.eligible and p.username != me]
     waits = words.listed(others) if others else "nobody who may review; ask a platform admin for a reviewer"
     if not request.is_open:
@@ -518,7 +527,7 @@ def _box(page: RequestPage, rows: Sequence[Requirement], me: str, now: datetime)
             "barred",
             "You cannot decide this",
             "Who had a part in the work never counts." if any("role" not in r for r in page.me.reasons) else "",
-            reasons=tuple(_without_name(reason, me).removeprefix("You ") for reason in page.me.reasons),
+            reasons=tuple(_of_you(reason, me) for reason in page.me.reasons),
             waits_on=waits,
         )
     due = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -54,12 +54,38 @@ _SAID = ("reason", "comment", "failure")
 
 def entries(events: Sequence[TimelineEntry], *, names: Mapping[str, str], me: str) -> tuple[Entry, ...]:
     """Return a request's events, oldest first. names: account -> display name."""
-    return tuple(_entry(event, names, me) for event in events)
+    return tuple(_entry(event, names, me) for event in _folded(events))
+
+
+def _folded(events: Sequence[TimelineEntry]) -> list[TimelineEntry]:
+    """Return the events with neighbours of one kind about checks as one: who reads a request looks for what people did."""
+    folded: list[TimelineEntry] = []
+    for event in events:
+        last = folded[-1] if folded else None
+        if last is not None and _kind(event) is not None and _kind(event) == _kind(last):
+            after = {**last.after, "checks": [*_checks(last), *_checks(event)]}
+            folded[-1] = replace(event, after=after)
+        else:
+            folded.append(event)
+    return folded
+
+
+def _kind(event: TimelineEntry) -> tuple[str, object] | None:
+    if event.action == "check.queued":
+        return event.action, ""
+    if event.action == "check.finished" and event.after.get("state") == "completed":
+        return event.action, ""
+    return None
+
+
+def _checks(event: TimelineEntry) -> list[str]:
+    one = f"{words.sentence(str(event.after.get('check', 'check')))} on v{event.after.get('version', '')}"
+    return list(event.after.get("checks") or [one])
 
 
 def _entry(event: TimelineEntry, names: Mapping[str, str], me: str) -> Entry:
     what, tone, icon = _sentence(event)
-    by_system = event.actor == SYSTEM_NAME or what[:1].isupper()
+    by_system = event.actor == SYSTEM_NAME or not what[:1].islower()
     who = "" if by_system else "You" if event.actor == me else names.get(event.actor, event.actor)
     said = next((str(event.after[key]) for key in _SAID if event.after.get(key)), "")
     if by_system:
@@ -82,6 +108,10 @@ def _sentence(event: TimelineEntry) -> tuple[str, str, str]:
         word, tone, icon = _REVIEWS.get(str(after.get("verdict")), ("reviewed", "", "comment"))
         digest = after.get("evidence")
         return f"{word}, signing evidence {words.short(str(digest))}" if digest else word, tone, icon
+    if len(many := list(after.get("checks") or [])) > 1:
+        past = "queued" if event.action == "check.queued" else "measured"
+        tone = "" if event.action == "check.queued" else "pass"
+        return f"{len(many)} checks were {past}: {words.listed(many)}", tone, tone or "wait"
     if event.action == "check.finished":
         return _finished(after)
     text, tone, icon = _SENTENCES.get(event.action, (words.sentence(event.action.partition(".")[2] or event.action), "", "rule"))

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from core import access
 from core.access import Permission
@@ -22,7 +22,7 @@ from registry import rows
 PAGE = 50
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @page
 def log(request: PageRequest) -> HttpResponse:
     """Show the log, filtered; a POST verifies it from the first entry to the last."""
@@ -69,7 +69,7 @@ def show_log(request: PageRequest) -> HttpResponse:
     return render(request, "audit/_log.html" if request.htmx else "audit/log.html", context)
 
 
-@require_GET
+@require_safe
 @page
 def event(request: PageRequest, event_id: int) -> HttpResponse:
     """Show one event with everything that is hashed."""
@@ -78,7 +78,7 @@ def event(request: PageRequest, event_id: int) -> HttpResponse:
     return render(request, "audit/_event.html" if request.htmx else "audit/event.html", context)
 
 
-@require_GET
+@require_safe
 @page
 def policies(request: PageRequest) -> HttpResponse:
     """Show every policy with its revisions and where it is in force."""
@@ -86,7 +86,7 @@ def policies(request: PageRequest) -> HttpResponse:
     return render(request, "policies/list.html", {"nav": "policies", "policies": shown})
 
 
-@require_GET
+@require_safe
 @page
 def policy(request: PageRequest, name: str) -> HttpResponse:
     """Show one policy: a revision's text with its lines, its bindings and its other revisions."""

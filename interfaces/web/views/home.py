@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from core.access import Permission, Role
 from interfaces.web.page import PageRequest, page
 
 
-@require_GET
+@require_safe
 @page
 def home(request: PageRequest) -> HttpResponse:
     """Send reviewers to their inbox, scientists to what they asked for, auditors to the log, admins to the policies."""

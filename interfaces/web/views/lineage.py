@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from core.errors import DomainError, Invalid
 from interfaces.web import errors
@@ -19,7 +19,7 @@ from registry import lineage
 _DEPTHS = (1, 2, 3, 5, 10, 50)
 
 
-@require_GET
+@require_safe
 @page
 def explore(request: PageRequest) -> HttpResponse:
     """Show what a node came from and what came of it, as it stood at a time."""

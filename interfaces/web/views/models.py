@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from core import access
 from core.access import Actor, Permission
@@ -28,7 +28,7 @@ from workflows.assessment import holder
 PAGE = 50
 
 
-@require_GET
+@require_safe
 @page
 def models(request: PageRequest) -> HttpResponse:
     """Show the models the person may see, by name."""
@@ -46,7 +46,7 @@ def models(request: PageRequest) -> HttpResponse:
     return render(request, "models/_list.html" if request.htmx else "models/list.html", context)
 
 
-@require_GET
+@require_safe
 @page
 def model(request: PageRequest, name: str) -> HttpResponse:
     """Show a model: what stands where, who guards it, its versions and how to load it."""
@@ -63,11 +63,11 @@ def model(request: PageRequest, name: str) -> HttpResponse:
     return render(request, "models/model.html", {"nav": "models", "page": shown})
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @page
 def version(request: PageRequest, name: str, number: int) -> HttpResponse:
     """Show a version with its evidence; a POST asks for its promotion."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _version(request, name, number)
     form = forms.Ask(request.POST)
     if not form.is_valid():

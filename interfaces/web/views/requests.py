@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from core.access import Actor
 from core.errors import Conflict, DomainError
@@ -29,7 +29,7 @@ PAGE = 30
 _STATES = ("open", *RequestState.values)
 
 
-@require_GET
+@require_safe
 @page
 def inbox(request: PageRequest) -> HttpResponse:
     """Show what waits on the person, what they asked for, or everything they may see."""
@@ -77,14 +77,14 @@ def _all(request: PageRequest) -> dict[str, Any]:
     }
 
 
-@require_GET
+@require_safe
 @page
 def review(request: PageRequest, request_id: int) -> HttpResponse:
     """Show a request with its evidence, and the decision box."""
     return _show(request, request_id)
 
 
-@require_GET
+@require_safe
 @page
 def status(request: PageRequest, request_id: int) -> HttpResponse:
     """Answer the poll: the requirements as they are now, never the form."""

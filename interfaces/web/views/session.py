@@ -19,7 +19,7 @@ _YEAR = 365 * 24 * 3600
 
 @sensitive_post_parameters("password")
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Show the form, or open a session for whoever proves their name."""
     onwards = _onwards(request)
