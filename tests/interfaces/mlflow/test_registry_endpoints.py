@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from artifacts import commands as artifacts
+from core.access import grant
+from core.models import AuditEvent, User
+from registry.models import ModelVersion, RegisteredModel
+from tests.cast import actor, bearer
+from tracking.models import Experiment, Run
+
+MODELS, VERSIONS = "registered-models/", "model-versions/"
+
+
+class Caller:
+    """Someone with a client of MLflow's protocol."""
+
+    def __init__(self, user: User) -> None:
+        self.client, self.headers = Client(), bearer(user)
+
+    def __call__(self, method: str, path: str, **fields: Any) -> tuple[int, dict[str, Any]]:
+        address = f"/api/2.0/mlflow/{path}"
+        if method == "GET":
+            response = self.client.get(address, fields, **self.headers)
+        else:
+            response = self.client.generic(method, address, json.dumps(fields), "application/json", **self.headers)
+        return response.status_code, response.json()
+
+    def ok(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
+        """Return the answer to what must succeed."""
+        status, body = self(method, path, **fields)
+        assert status == 200, body
+        return body
+
+    def refused(self, method: str, path: str, **fields: Any) -> tuple[int, str]:
+        """Return status and code of a refusal, which has a message."""
+        status, body = self(method, path, **fields)
+        assert body["message"]
+        return status, body["error_code"]
+
+
+@pytest.fixture
+def call(dana: User) -> Caller:
+    return Caller(dana)
+
+
+@pytest.fixture
+def model(call: Caller) -> str:
+    call.ok("POST", MODELS + "create", name="credit")
+    return "credit"
+
+
+def version(call: Caller, name: str = "credit", **fields: Any) -> dict[str, Any]:
+    given = {"source": "s3://bucket/x", **fields}
+    return dict(call.ok("POST", VERSIONS + "create", name=name, **given)["model_version"])
+
+
+def test_what_is_unset_is_left_out_and_what_is_empty_is_printed(call: Caller, model: str) -> None:
+    made = call.ok("GET", MODELS + "get", name=model)["registered_model"]
+    assert set(made) == {"name", "creation_timestamp", "last_updated_timestamp"}
+    first = version(call)
+    assert (first["description"], first["run_id"], first["run_link"], first["version"]) == ("", "", "", "1")
+    assert not {"tags", "aliases", "model_id", "status_message"} & set(first)
+    cleared = call.ok("PATCH", VERSIONS + "update", name=model, version="1")["model_version"]
+    assert "description" not in cleared
+    emptied = call.ok("PATCH", VERSIONS + "update", name=model, version="1", description="")["model_version"]
+    assert emptied["description"] == ""
+
+
+def test_tags_do_not_touch_the_time_of_the_last_change(call: Caller, model: str) -> None:
+    version(call)
+    before = call.ok("GET", MODELS + "get", name=model)["registered_model"]
+    call.ok("POST", MODELS + "set-tag", name=model, key="a", value="1")
+    call.ok("POST", VERSIONS + "set-tag", name=model, version="1", key="a", value="1")
+    after = call.ok("GET", MODELS + "get", name=model)["registered_model"]
+    assert after["last_updated_timestamp"] == before["last_updated_timestamp"]
+    assert after["tags"] == [{"key": "a", "value": "1"}]
+    call.ok("DELETE", MODELS + "delete-tag", name=model, key="none")
+    call.ok("DELETE", VERSIONS + "delete-tag", name=model, version="1", key="none")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields", "answer"),
+    [
+        ("POST", MODELS + "create", {"name": "credit"}, (400, "RESOURCE_ALREADY_EXISTS")),
+        ("POST", MODELS + "create", {"name": "a/b"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("POST", MODELS + "create", {}, (400, "INVALID_PARAMETER_VALUE")),
+        ("GET", MODELS + "get", {"name": "nope"}, (404, "RESOURCE_DOES_NOT_EXIST")),
+        ("GET", MODELS + "alias", {"name": "credit", "alias": "ghost"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("GET", MODELS + "alias", {"name": "credit", "alias": "latest"}, (404, "RESOURCE_DOES_NOT_EXIST")),
+        ("POST", MODELS + "alias", {"name": "credit", "alias": "v7", "version": "1"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("DELETE", MODELS + "alias", {"name": "nope", "alias": "a"}, (404, "RESOURCE_DOES_NOT_EXIST")),
+        ("GET", MODELS + "search", {"max_results": 0}, (400, "INVALID_PARAMETER_VALUE")),
+        ("GET", MODELS + "search", {"max_results": 1001}, (400, "INVALID_PARAMETER_VALUE")),
+        ("GET", MODELS + "search", {"page_token": "junk!"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("GET", MODELS + "get-latest-versions", {"name": "credit", "stages": ["No"]}, (400, "INVALID_PARAMETER_VALUE")),
+        ("GET", VERSIONS + "get", {"name": "credit", "version": "one"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("GET", VERSIONS + "get", {"name": "credit", "version": "9"}, (404, "RESOURCE_DOES_NOT_EXIST")),
+        ("GET", VERSIONS + "get", {"name": "credit", "version": "99999999999"}, (404, "RESOURCE_DOES_NOT_EXIST")),
+        ("POST", VERSIONS + "create", {"name": "nope", "source": "s3://b"}, (404, "RESOURCE_DOES_NOT_EXIST")),
+        ("POST", VERSIONS + "create", {"name": "credit", "source": "/etc"}, (400, "INVALID_PARAMETER_VALUE")),
+        (
+            "POST",
+            VERSIONS + "transition-stage",
+            {"name": "credit", "version": "1", "stage": "None", "archive_existing_versions": True},
+            (400, "INVALID_PARAMETER_VALUE"),
+        ),
+    ],
+)
+def test_a_refusal_has_the_protocols_code(
+    call: Caller, model: str, method: str, path: str, fields: dict[str, Any], answer: tuple[int, str]
+) -> None:
+    assert call.refused(method, path, **fields) == answer
+    assert RegisteredModel.objects.count() == 1
+
+
+def test_an_outsider_is_told_of_nothing_and_finds_nothing(call: Caller, model: str, mallory: User) -> None:
+    version(call)
+    stranger = Caller(mallory)
+    for method, path, fields in (
+        ("GET", MODELS + "get", {}),
+        ("PATCH", MODELS + "update", {"description": "x"}),
+        ("POST", MODELS + "rename", {"new_name": "x"}),
+        ("DELETE", MODELS + "delete", {}),
+        ("GET", MODELS + "get-latest-versions", {}),
+        ("POST", MODELS + "set-tag", {"key": "k", "value": "v"}),
+        ("DELETE", MODELS + "delete-tag", {"key": "k"}),
+        ("POST", MODELS + "alias", {"alias": "a", "version": "1"}),
+        ("DELETE", MODELS + "alias", {"alias": "a"}),
+        ("GET", MODELS + "alias", {"alias": "latest"}),
+        ("POST", VERSIONS + "create", {"source": "s3://b/x"}),
+        ("GET", VERSIONS + "get", {"version": "1"}),
+        ("PATCH", VERSIONS + "update", {"version": "1"}),
+        ("DELETE", VERSIONS + "delete", {"version": "1"}),
+        ("GET", VERSIONS + "get-download-uri", {"version": "1"}),
+        ("POST", VERSIONS + "transition-stage", {"version": "1", "stage": "Staging"}),
+        ("POST", VERSIONS + "set-tag", {"version": "1", "key": "k", "value": "v"}),
+        ("DELETE", VERSIONS + "delete-tag", {"version": "1", "key": "k"}),
+    ):
+        assert stranger.refused(method, path, name=model, **fields) == (404, "RESOURCE_DOES_NOT_EXIST"), path
+    assert stranger.ok("GET", MODELS + "search") == {}
+    assert stranger.ok("GET", VERSIONS + "search", filter="name = 'credit'") == {}
+    assert stranger.refused("POST", MODELS + "create", name="new") == (403, "PERMISSION_DENIED")
+    assert RegisteredModel.objects.count() == ModelVersion.objects.count() == 1
+    assert AuditEvent.objects.filter(action="access.refused", actor="mallory").count() == 1
+
+
+def test_pages_of_a_search_follow_one_another(call: Caller) -> None:
+    for name in ("a", "b", "c", "d"):
+        call.ok("POST", MODELS + "create", name=name)
+    seen, token = [], ""
+    for _ in range(2):
+        page = call.ok("GET", MODELS + "search", max_results=2, order_by=["name DESC"], page_token=token)
+        seen += [found["name"] for found in page["registered_models"]]
+        token = page.get("next_page_token", "")
+    assert (seen, token) == (["d", "c", "b", "a"], "")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields", "most"),
+    [
+        ("GET", MODELS + "get", {}, 2),
+        ("GET", MODELS + "search", {}, 2),
+        ("GET", MODELS + "alias", {"alias": "latest"}, 2),
+        ("GET", MODELS + "get-latest-versions", {}, 2),
+        ("GET", VERSIONS + "get", {"version": "1"}, 2),
+        ("GET", VERSIONS + "search", {"filter": "tags.a = '1'"}, 2),
+        ("POST", VERSIONS + "set-tag", {"version": "1", "key": "k", "value": "v"}, 7),
+        ("POST", VERSIONS + "create", {"source": "s3://b/x", "tags": [{"key": "a", "value": "1"}]}, 11),
+    ],
+)
+def test_statements_of_a_request_are_counted_with_the_one_that_knows_the_caller(
+    call: Caller, model: str, method: str, path: str, fields: dict[str, Any], most: int
+) -> None:
+    for _ in range(3):
+        version(call, tags=[{"key": "a", "value": "1"}])
+    call.ok(method, path, name=model, **fields)  # reads the ids of permissions, once in a process
+    with CaptureQueriesContext(connection) as statements:
+        call.ok(method, path, name=model, **fields)
+    assert len(statements) <= most, [query["sql"][:80] for query in statements]
+
+
+def test_a_databricks_client_deletes_by_query_string_and_others_are_told_of_the_body(call: Caller, model: str) -> None:
+    address = "/api/2.0/mlflow/registered-models/delete?name=credit"
+    assert call.client.delete(address, **call.headers).status_code == 400
+    assert call.client.delete(address, HTTP_USER_AGENT="x/1 databricks-sdk-py/0.1", **call.headers).status_code == 200
+
+
+@pytest.fixture
+def run(dana: User) -> Run:
+    experiment = Experiment.objects.create(name="own", artifact_location="mlflow-artifacts:/own", created_ms=1, updated_ms=1)
+    grant(experiment, "experiment_manage", users=[dana.pk])
+    made = Run.objects.create(
+        id="a" * 32, experiment=experiment, name="r", artifact_uri=f"mlflow-artifacts:/own/{'a' * 32}/artifacts"
+    )
+    for name, content in (("model/MLmodel", b"flavors: {}"), ("model/data/weights", b"123"), ("secret.txt", b"not the model's")):
+        artifacts.put_file(
+            actor=actor(dana), path=f"own/{made.pk}/artifacts/{name}", stream=io.BytesIO(content), expected_bytes=len(content)
+        )
+    return made
+
+
+def test_a_versions_files_are_served_to_who_may_read_the_model_and_no_other_files(
+    call: Caller, model: str, run: Run, mallory: User
+) -> None:
+    version(call, source=f"{run.artifact_uri}/model", run_id=run.pk)
+    reader = Caller(mallory)
+
+    def get(path: str) -> Any:
+        return reader.client.get("/model-versions/get-artifact", {"name": model, "version": "1", "path": path}, **reader.headers)
+
+    assert get("MLmodel").status_code == 404
+    grant(RegisteredModel.objects.get(), "model_read", users=[mallory.pk])
+    answer = get("MLmodel")
+    assert (answer.status_code, b"".join(answer)) == (200, b"flavors: {}")
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert get("../secret.txt").status_code == 400
+    assert get("data").status_code == 400
+    assert get("secret.txt").status_code == 404
+    assert reader.client.get("/model-versions/get-artifact", {"name": model}, **reader.headers).status_code == 400
+
+
+def test_a_runs_address_stays_one_and_its_files_are_in_the_manifest(call: Caller, model: str, run: Run) -> None:
+    version(call, source=f"runs:/{run.pk}/model", run_id=run.pk)
+    assert call.ok("GET", VERSIONS + "get-download-uri", name=model, version="1") == {"artifact_uri": f"runs:/{run.pk}/model"}
+    assert ModelVersion.objects.get().content_digest.startswith("sha256:")
+    assert ModelVersion.objects.get().files.count() == 2
