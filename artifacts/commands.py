@@ -19,14 +19,18 @@ from core.audit import Event
 from core.errors import Conflict, Invalid
 
 
-def put_file(*, actor: Actor, path: str, stream: Source, expected_bytes: int | None, scope: str = "") -> FileInfo:
+def put_file(
+    *, actor: Actor, path: str, stream: Source, expected_bytes: int | None, expected_digest: str | None = None, scope: str = ""
+) -> FileInfo:
     """Store a stream as the file at a path, replacing what was there. The same content again changes nothing.
 
-    expected_bytes: the length announced, None if it was not. The bytes are received before the transaction begins: a slow
+    expected_bytes, expected_digest: length and SHA-256 (hex) announced, None if they were not. The bytes are received before the transaction begins: a slow
     upload holds no lock. Raises Invalid for an unsafe path or a body cut off, Conflict for a path that is frozen.
     """
     path = paths.safe_file(path)
     with store().receive(stream, expected_bytes) as received:
+        if expected_digest not in (None, received.digest):
+            raise Invalid("The upload does not have the digest announced; nothing was kept.", code="cut_off")
         if not _is_there(path, received.digest):
             store().keep(received)
             _place(actor=actor, path=path, received=received, scope=scope)

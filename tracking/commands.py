@@ -641,11 +641,15 @@ def _safe_integers(values: Mapping[str, Any]) -> dict[str, Any]:
 # --- artifacts -----------------------------------------------------------------------------------------------------------------
 
 
-def put_artifact(*, actor: Actor, path: str, stream: Source, expected_bytes: int | None) -> FileInfo:
+def put_artifact(
+    *, actor: Actor, path: str, stream: Source, expected_bytes: int | None, expected_digest: str | None = None
+) -> FileInfo:
     """Store a file where the actor may write. Raises NotFound, Denied, Invalid, and Conflict where a version froze the tree."""
     path = paths.safe_file(path)
     scope = artifact_scope(actor, path, write=True)
-    return artifact_commands.put_file(actor=actor, path=path, stream=stream, expected_bytes=expected_bytes, scope=scope)
+    return artifact_commands.put_file(
+        actor=actor, path=path, stream=stream, expected_bytes=expected_bytes, expected_digest=expected_digest, scope=scope
+    )
 
 
 def delete_artifacts(*, actor: Actor, path: str) -> int:

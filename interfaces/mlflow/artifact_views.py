@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -56,6 +57,7 @@ _TEXT = frozenset(
         "mlproject",
     ]
 )
+_DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")  # RFC 9530
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
 
 
@@ -76,9 +78,15 @@ class ListModelArtifacts(Message, frozen=True):
 
 
 def put(actor: Actor, request: HttpRequest, path: str) -> HttpResponse:
-    """Store the body as a file."""
+    """Store the body as a file.
+
+    The server cannot tell the end of a chunked body from a connection that broke; a client that sends one can announce its
+    digest (RFC 9530) to be sure.
+    """
     source, length = body_source(request)
-    commands.put_artifact(actor=actor, path=path, stream=source, expected_bytes=length)
+    commands.put_artifact(
+        actor=actor, path=path, stream=source, expected_bytes=length, expected_digest=_announced_digest(request)
+    )
     return HttpResponse()
 
 
@@ -234,6 +242,11 @@ class _Part:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _announced_digest(request: HttpRequest) -> str | None:
+    found = _DIGEST.search(request.META.get("HTTP_CONTENT_DIGEST", ""))
+    return base64.b64decode(found[1]).hex() if found else None
 
 
 def _range(header: str, size: int) -> tuple[int, int]:
