@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import quote
 
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.encoding import escape_uri_path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import APISettings
 from rest_framework.views import APIView
 
 from interfaces.rest import idempotency, paging
-from interfaces.rest.errors import MEDIA_TYPE, BadQuery
+from interfaces.rest.errors import MEDIA_TYPE, BadQuery, failure
 from interfaces.rest.rendering import Renderer
 from interfaces.rest.shapes import Problem
 
@@ -24,10 +30,24 @@ _PAGING = (
 )
 
 
+class _Negotiation(DefaultContentNegotiation):
+    # The framework's query parameter `format` would choose how to answer; here it is a data set's.
+    settings: Any = APISettings({"URL_FORMAT_OVERRIDE": None})  # type: ignore[arg-type]
+
+
 class Endpoint(APIView):
     """A view of the API: parse, one call, render."""
 
     renderer_classes = [Renderer]
+    content_negotiation_class = _Negotiation
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer and write the answer here, so that a failure in writing it is a problem document as well."""
+        try:
+            response: Any = super().dispatch(request, *args, **kwargs)
+            return response.render() if isinstance(response, Response) else response  # type: ignore[no-any-return]
+        except Exception as error:  # noqa: BLE001 - the edge: whatever else it is, it is a bug, and logged as one
+            return failure(error, request)
 
 
 class Input(serializers.Serializer[Any]):
@@ -42,6 +62,11 @@ class Input(serializers.Serializer[Any]):
 
 class Nothing(Input):
     """No member at all."""
+
+
+def address_of(request: Request, *steps: object) -> str:
+    """Return the address of something below the request's own, for a Location header."""
+    return escape_uri_path(request.path) + "".join(f"{quote(str(step), safe='')}/" for step in steps)
 
 
 def read(form: type[Input], request: Request) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import msgspec
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions, status
 
 from core.access import Actor
@@ -75,6 +76,11 @@ def problem(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
         return respond(request, 413, detail=f"A body has at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes here.")
     if isinstance(exc, SuspiciousOperation):
         return respond(request, 400, detail="The request is malformed.")
+    return failure(exc, request)
+
+
+def failure(exc: Exception, request: HttpRequest) -> HttpResponse:
+    """Log what nobody expected, and return a 500 that tells nothing of it but where to look."""
     log.error("%s %s failed (request %s)", request.method, request.path, _request_id(request), exc_info=exc)
     return respond(request, 500, detail=f"The server failed; its log has the reason under request {_request_id(request)}.")
 
@@ -87,9 +93,9 @@ def respond(
     code: str = "",
     title: str = "",
     headers: Mapping[str, str] | None = None,
-    **members: Any,
+    members: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
-    """Return a problem document; code and title follow the status unless they are given."""
+    """Return a problem document; code and title follow the status unless they are given. members: its further ones."""
     default_code, default_title = _BY_STATUS[status_code]
     code = code or default_code
     body = {
@@ -97,10 +103,10 @@ def respond(
         "title": title or default_title,
         "status": status_code,
         "detail": detail,
-        "instance": request.path,
+        "instance": escape_uri_path(request.path),
         "code": code,
         "request_id": _request_id(request),
-        **members,
+        **(members or {}),
     }
     return HttpResponse(
         msgspec.json.encode(body, enc_hook=str), status=status_code, content_type=MEDIA_TYPE, headers=dict(headers or {})
@@ -112,7 +118,7 @@ def _refused(error: DomainError, request: HttpRequest) -> HttpResponse:
     members = {key: value for key, value in error.details.items() if key not in _RESERVED}
     if mistakes := error.details.get("mistakes"):
         members["errors"] = [_mistake(mistake) for mistake in mistakes]
-    return respond(request, status_code, detail=error.message, code=error.code, title=title, **members)
+    return respond(request, status_code, detail=error.message, code=error.code, title=title, members=members)
 
 
 def _mistake(mistake: Any) -> dict[str, Any]:
@@ -130,7 +136,7 @@ def _understood(error: exceptions.APIException, request: HttpRequest) -> HttpRes
         place = "parameter" if isinstance(error, BadQuery) else "pointer"
         errors = list(_field_errors(error.detail, "" if place == "parameter" else "#", place))
         said = "; ".join(f"{e[place]}: {e['detail']}" if e[place] not in ("", "#") else e["detail"] for e in errors)
-        return respond(request, 400, detail=said, errors=errors)
+        return respond(request, 400, detail=said, members={"errors": errors})
     if isinstance(error, exceptions.MethodNotAllowed):
         view: Any = getattr(request, "parser_context", {}).get("view")
         headers["Allow"] = ", ".join(view.allowed_methods) if view is not None else ""

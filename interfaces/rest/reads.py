@@ -230,7 +230,7 @@ def ledger_head() -> Head:
 
 def tokens(actor: Actor) -> list[TokenRow]:
     """Return the actor's own tokens, newest first."""
-    return [token_row(t) for t in ApiToken.objects.filter(user__pk=actor.user_id).order_by("-created_at", "-pk")]
+    return [token_row(t) for t in ApiToken.objects.filter(user__username=actor.username).order_by("-created_at", "-pk")]
 
 
 def token_row(token: ApiToken) -> TokenRow:

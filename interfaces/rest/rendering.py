@@ -62,6 +62,13 @@ class _DataclassSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-c
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         (reference,), components = msgspec.json.schema_components([self.target], ref_template="#/components/schemas/{name}")
+        for name, schema in components.items():
+            # What is written always has every member, though a maker of the class may leave those with defaults out.
+            if "properties" in schema and name not in _WITH_OPTIONAL_MEMBERS:
+                schema["required"] = sorted(schema["properties"])
+            for member, described in schema.get("properties", {}).items():
+                if member.endswith("_at") or member in _TIMES:
+                    _mark_time(described)
         own = reference["$ref"].rpartition("/")[2] if "$ref" in reference else ""
         renamed = {name: _PLAIN.sub("", name) if name != own else _name(self.target) for name in components}
         for name, schema in components.items():
@@ -70,14 +77,19 @@ class _DataclassSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-c
                     name=renamed[name], type=ResolvedComponent.SCHEMA, object=renamed[name], schema=_rename(schema, renamed)
                 )
                 auto_schema.registry.register_on_missing(component)
-        schema = _rename(components[own] if own else reference, renamed)
-        # What is written always has every member, though a reader of the class could leave those with defaults out.
-        if "properties" in schema:
-            schema["required"] = sorted(schema["properties"])
-        return dict(schema)
+        return dict(_rename(components[own], renamed) if own else _rename(reference, renamed))
 
 
 _PLAIN = re.compile(r"\W")
+# msgspec says "string" of a time, since a naive one would be no RFC 3339 date-time; ours are all aware.
+_TIMES = frozenset({"at", "valid_from", "valid_to"})
+_WITH_OPTIONAL_MEMBERS = frozenset({"Problem", "FieldError"})
+
+
+def _mark_time(schema: dict[str, Any]) -> None:
+    for choice in (schema, *schema.get("anyOf", ())):
+        if choice.get("type") == "string":
+            choice["format"] = "date-time"
 
 
 def _name(target: Any) -> str:

@@ -11,7 +11,7 @@ from core import commands
 from core.access import Permission
 from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
-from interfaces.rest.base import Endpoint, Input, describe, read
+from interfaces.rest.base import Endpoint, Input, address_of, describe, read
 from interfaces.rest.rendering import Listing
 from interfaces.rest.shapes import Me, NewTokenRow, TokenRow
 
@@ -56,7 +56,7 @@ class Tokens(Endpoint):
         return Response(
             NewTokenRow(row.prefix, row.name, row.created_at, row.expires_at, row.revoked_at, made.secret),
             status=201,
-            headers={"Location": f"{request.path}{row.prefix}/", "Cache-Control": "no-store"},
+            headers={"Location": address_of(request, row.prefix), "Cache-Control": "no-store"},
         )
 
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from core.errors import NotFound
 from interfaces.rest.authentication import actor_of
-from interfaces.rest.base import Endpoint, Input, describe, read, read_query
+from interfaces.rest.base import Endpoint, Input, address_of, describe, read, read_query
 from interfaces.rest.rendering import Listing
 from registry import datasets
 from registry.datasets import DatasetSummary, DatasetVersionSummary
@@ -68,7 +68,7 @@ class Datasets(Endpoint):
             asked, stream = read_query(RawUpload, request), request._request
         made = datasets.register_dataset(actor=actor, stream=cast(BinaryIO, stream), **asked)
         row = datasets.dataset_version(actor, f"{asked['name']}@v{made.number}")
-        return Response(row, status=201, headers={"Location": f"{request.path}{asked['name']}/"})
+        return Response(row, status=201, headers={"Location": address_of(request, asked["name"])})
 
 
 class OneDataset(Endpoint):

@@ -13,6 +13,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from interfaces.rest.authentication import CredentialAuthentication, SignedInAuthentication
 from interfaces.rest.base import Endpoint
 
 # Swagger UI sets styles in its page and draws small pictures from data: addresses; scripts stay our own files.
@@ -25,6 +26,7 @@ _CONTENT_POLICY = (
 class Schema(SpectacularAPIView):
     """The OpenAPI 3.1 document; JSON unless YAML is asked for."""
 
+    authentication_classes = [CredentialAuthentication, SignedInAuthentication]
     permission_classes = [IsAuthenticated]
     renderer_classes = [OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer, OpenApiYamlRenderer2]
 
@@ -32,6 +34,7 @@ class Schema(SpectacularAPIView):
 class Docs(SpectacularSwaggerSplitView):
     """A page to read and try the API, from files of this server only."""
 
+    authentication_classes = [CredentialAuthentication, SignedInAuthentication]
     permission_classes = [IsAuthenticated]
     url_name = "rest:schema"
 

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from interfaces.rest import catalog, reads
 from interfaces.rest.authentication import actor_of
-from interfaces.rest.base import Endpoint, Input, describe, read, read_query
+from interfaces.rest.base import Endpoint, Input, address_of, describe, read, read_query
 from interfaces.rest.idempotency import idempotent
 from interfaces.rest.paging import page
 from interfaces.rest.rendering import Listing
@@ -73,7 +73,7 @@ class Models(Endpoint):
         return Response(
             catalog.model_summaries(None)([catalog.model(actor_of(request), made.name)])[0],
             status=201,
-            headers={"Location": f"{request.path}{made.name}/"},
+            headers={"Location": address_of(request, made.name)},
         )
 
 

@@ -13,7 +13,7 @@ from governance import commands, queries
 from governance.policy import BINDING_SCHEMA, POLICY_SCHEMA
 from governance.queries import BindingRow, PolicyRow, RevisionRow
 from interfaces.rest.authentication import actor_of
-from interfaces.rest.base import Endpoint, Input, describe, read, read_query
+from interfaces.rest.base import Endpoint, Input, address_of, describe, read, read_query
 from interfaces.rest.idempotency import idempotent
 from interfaces.rest.rendering import Listing
 
@@ -44,7 +44,7 @@ class Policies(Endpoint):
         return Response(
             _revision(actor, name, made.number),
             status=201,
-            headers={"Location": f"{request.path}{name}/revisions/{made.number}/"},
+            headers={"Location": address_of(request, name, "revisions", made.number)},
         )
 
 
@@ -75,7 +75,7 @@ class Bindings(Endpoint):
         actor = actor_of(request)
         made = commands.bind_policy(actor=actor, **read(Document, request))
         row = next(row for row in queries.bindings(actor) if row.name == made.name)
-        return Response(row, status=201, headers={"Location": f"{request.path}{made.name}/"})
+        return Response(row, status=201, headers={"Location": address_of(request, made.name)})
 
 
 class OneBinding(Endpoint):

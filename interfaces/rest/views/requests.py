@@ -10,7 +10,7 @@ from governance.gate import Verdict
 from governance.models import TargetKind
 from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
-from interfaces.rest.base import Endpoint, Input, Nothing, describe, read, read_query
+from interfaces.rest.base import Endpoint, Input, Nothing, address_of, describe, read, read_query
 from interfaces.rest.idempotency import idempotent
 from interfaces.rest.paging import page
 from interfaces.rest.rendering import Listing
@@ -69,7 +69,7 @@ class PromotionRequests(Endpoint):
         """Ask for a version to get a governed stage or alias; its checks are queued at once."""
         asked = read(NewRequest, request)
         made = commands.request_promotion(actor=actor_of(request), model_name=asked.pop("model"), **asked)
-        return Response(_row(request, made.pk), status=201, headers={"Location": f"{request.path}{made.pk}/"})
+        return Response(_row(request, made.pk), status=201, headers={"Location": address_of(request, made.pk)})
 
 
 class OnePromotionRequest(Endpoint):

@@ -11,7 +11,7 @@ from governance import commands as governance_commands
 from governance.models import TargetKind
 from interfaces.rest import catalog, reads
 from interfaces.rest.authentication import actor_of
-from interfaces.rest.base import Endpoint, Input, describe, read, read_query
+from interfaces.rest.base import Endpoint, Input, address_of, describe, read, read_query
 from interfaces.rest.catalog import VersionDetail
 from interfaces.rest.idempotency import idempotent
 from interfaces.rest.paging import page
@@ -79,9 +79,11 @@ class Versions(Endpoint):
     @idempotent
     def post(self, request: Request, name: str) -> Response:
         """Register the next version of a model from artifacts that lie here."""
-        made = registry_commands.register_version(actor=actor_of(request), model_name=name, **read(NewVersion, request))
-        row = catalog.version(actor_of(request), name, made.number)
-        return Response(catalog.version_detail(row), status=201, headers={"Location": f"{request.path}{made.number}/"})
+        actor, asked = actor_of(request), read(NewVersion, request)
+        catalog.model(actor, name)  # first, so that a hidden model answers as one that does not exist, whatever the source
+        made = registry_commands.register_version(actor=actor, model_name=name, **asked)
+        row = catalog.version(actor, name, made.number)
+        return Response(catalog.version_detail(row), status=201, headers={"Location": address_of(request, made.number)})
 
 
 class OneVersion(Endpoint):

@@ -1,0 +1,99 @@
+"""How many SQL statements each read takes: the same however many rows there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from governance import commands as governance_commands
+from governance.models import CheckRun, Decision
+from registry import commands as registry_commands
+from tests.cast import actor
+from tests.workflows.conftest import BINDING, POLICY
+from workflows import commands
+from workflows.models import PromotionRequest
+
+pytestmark = pytest.mark.django_db
+
+MOST = {
+    "models/": 5,
+    "models/credit.risk/": 5,
+    "models/credit.risk/versions/": 6,
+    "models/credit.risk/versions/1/": 5,
+    "models/credit.risk/versions/1/files/": 3,
+    "models/credit.risk/versions/1/card/": 3,
+    "models/credit.risk/versions/1/outlook/": 20,
+    "models/credit.risk/stages/": 3,
+    "models/credit.risk/aliases/": 3,
+    "models/credit.risk/history/": 5,
+    "stages/": 3,
+    "promotion-requests/": 2,
+    "promotion-requests/{request}/": 40,
+    "promotion-requests/{request}/requirements/": 40,
+    "promotion-requests/{request}/checks/": 3,
+    "promotion-requests/{request}/reviews/": 40,
+    "promotion-requests/{request}/eligibility/": 25,
+    "check-runs/": 2,
+    "check-runs/{run}/": 5,
+    "measurements/": 2,
+    "policies/": 4,
+    "bindings/": 2,
+    "datasets/": 3,
+    "lineage/?node=model_version:credit.risk/1": 12,
+    "decisions/{decision}/": 2,
+    "audit/events/": 2,
+    "audit/head/": 3,
+    "tokens/": 2,
+}
+
+
+def statements(api: Any, users: dict[str, Any]) -> dict[str, int]:
+    values = {
+        "request": PromotionRequest.objects.earliest("pk").pk,
+        "run": CheckRun.objects.earliest("created_at").pk,
+        "decision": Decision.objects.earliest("decided_at").pk,
+    }
+    counts = {}
+    for path in MOST:
+        caller = api(users["aude"])
+        address = path.format(**values)
+        assert caller.get(address).status_code == 200, address  # what is read once for each process is read now
+        with CaptureQueriesContext(
+            connection,
+        ) as seen:
+            assert caller.get(address).status_code == 200
+        counts[path] = len(seen)
+    return counts
+
+
+def test_no_read_takes_a_statement_for_each_row(api, dana, ravi, rosa, aude, pat, world) -> None:
+    users = {"aude": aude}
+    _grow(world, dana, [ravi, rosa], pat, 0)
+    small = statements(api, users)
+    for size in range(1, 6):
+        _grow(world, dana, [ravi, rosa], pat, size)
+    large = statements(api, users)
+    assert {path: count for path, count in large.items() if count != small[path]} == {}
+    assert {path: count for path, count in large.items() if count > MOST[path]} == {}
+    print(large)
+
+
+def _grow(world: Any, dana: Any, reviewers: list[Any], pat: Any, size: int) -> None:
+    """Add a model, a version that went the whole way, a policy with a binding, tags and a card."""
+    name = f"other.{size}"
+    registry_commands.create_model(actor=actor(dana), name=name, tags={"a": "b"})
+    world.version(model=name)
+    request = world.in_review()
+    number = request.version.number
+    governance_commands.write_card(actor=actor(dana), model_name="credit.risk", version=number, sections={"limits": "None."})
+    registry_commands.set_version_tag(actor=actor(dana), model_name="credit.risk", number=number, key="k", value="v")
+    commands.set_alias(actor=actor(dana), model_name="credit.risk", alias=f"a{size}", version=number)
+    for reviewer in reviewers:
+        commands.submit_review(actor=actor(reviewer), request_id=request.pk, verdict="approve")
+    commands.execute_request(actor=actor(dana), request_id=request.pk)
+    governance_commands.publish_policy(actor=actor(pat), document=POLICY.replace("name: credit", f"name: p{size}"))
+    binding = BINDING.replace("name: credit", f"name: b{size}", 1).replace("policy: credit", f"policy: p{size}")
+    governance_commands.bind_policy(actor=actor(pat), document=binding.replace("Production", "Staging").replace("champion", "x"))
