@@ -1,4 +1,4 @@
-# Two images from one file: `server` (web, beat, migrate) and `worker` (the same with what checks need, and their sandbox).
+# Two images from one file: `server` (web, worker, beat, migrate) and `worker` (runs checks: with what they need, and their sandbox).
 FROM python:3.11-slim AS build
 WORKDIR /build
 COPY requirements/uv.txt requirements/uv.txt
@@ -46,5 +46,5 @@ COPY . .
 USER 10001
 ENV COUNTERSIGN_ENV=production
 HEALTHCHECK --interval=30s --timeout=20s --retries=4 --start-period=20s \
-    CMD ["sh", "-c", "celery --app config inspect ping --destination celery@$HOSTNAME --timeout 5"]
-CMD ["celery", "--app", "config", "worker", "--concurrency", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+    CMD ["sh", "-c", "celery --app config inspect ping --destination checks@$HOSTNAME --timeout 5"]
+CMD ["celery", "--app=config", "worker", "--queues=checks", "--hostname=checks@%h", "--concurrency=2", "--loglevel=INFO", "--without-gossip", "--without-mingle"]

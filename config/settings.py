@@ -198,6 +198,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "countersign"
+# What takes minutes has workers of its own, or approvals and the ledger would wait behind it.
+JOB_QUEUES: dict[str, str] = {"workflows.run_check": "checks"}
 CELERY_TIMEZONE = "UTC"
 
 REST_FRAMEWORK = {

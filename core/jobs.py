@@ -68,14 +68,15 @@ def enqueue(
             job.save(force_insert=True)
     except IntegrityError:
         return None
-    transaction.on_commit(lambda: nudge(job.pk))
+    transaction.on_commit(lambda: nudge(job.pk, name))
     return job
 
 
-def nudge(job_id: int) -> None:
+def nudge(job_id: int, name: str) -> None:
     """Tell the workers. A broker that is away costs a sweep, never the job, so its failure is not the caller's."""
+    queue = settings.JOB_QUEUES.get(name, settings.CELERY_TASK_DEFAULT_QUEUE)
     try:
-        current_app.send_task(RUN_TASK, kwargs={"job_id": job_id}, retry=False)
+        current_app.send_task(RUN_TASK, kwargs={"job_id": job_id}, queue=queue, retry=False)
     except Exception:
         log.warning("no broker for job %s; the sweeper will take it up", job_id, exc_info=True)
 
@@ -156,10 +157,10 @@ def sweep() -> int:
     )
     lost.update(state=JobState.QUEUED, lease_until=None, worker="", run_after=now)
     waiting = list(
-        Job.objects.filter(state=JobState.QUEUED, run_after__lte=now).order_by("run_after").values_list("pk", flat=True)[:200]
+        Job.objects.filter(state=JobState.QUEUED, run_after__lte=now).order_by("run_after").values_list("pk", "name")[:200]
     )
-    for job_id in waiting:
-        nudge(job_id)
+    for job_id, name in waiting:
+        nudge(job_id, name)
     return len(waiting)
 
 

@@ -1,4 +1,4 @@
-"""One whole Countersign on this machine: web, worker and beat as processes of their own, supervised.
+"""One whole Countersign on this machine: web, workers and beat as processes of their own, supervised.
 
 ``make run`` is this module's ``main``; the demo, the benchmarks and the tests use ``Stack``. What each process runs is read
 from docker-compose.yml, so that a laptop and a container start the same commands.
@@ -26,7 +26,7 @@ from typing import IO, Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-LONG_RUNNING = ("web", "worker", "beat")
+LONG_RUNNING = ("web", "worker", "checks", "beat")
 STOP_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1
 
@@ -36,7 +36,7 @@ class StackError(Exception):
 
 
 def commands() -> dict[str, list[str]]:
-    """Return what the services ``migrate``, ``web``, ``worker`` and ``beat`` of docker-compose.yml run."""
+    """Return what the services ``migrate``, ``web``, ``worker``, ``checks`` and ``beat`` of docker-compose.yml run."""
     services: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     return {name: [str(word) for word in services[name]["command"]] for name in ("migrate", *LONG_RUNNING)}
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from types import FunctionType
 
 import pytest
+from django.conf import settings
 
 from config.environment import BASE_DIR
 from core import jobs
+from scripts.stack import commands
 
 PACKAGES = ("core", "artifacts", "tracking", "registry", "governance", "workflows", "interfaces")
 COMMAND_MODULES = sorted(
@@ -150,6 +152,15 @@ def test_every_job_that_is_enqueued_has_a_handler() -> None:
                     pytest.fail(f"{path}:{node.lineno}: name the job by a constant")
     assert enqueued, "nothing is enqueued?"
     assert enqueued <= jobs.handler_names()
+
+
+def test_every_queue_has_workers_and_every_job_that_has_its_own_exists() -> None:
+    importlib.import_module("workflows.tasks")
+    served = {
+        word.removeprefix("--queues=") for command in commands().values() for word in command if word.startswith("--queues=")
+    }
+    assert served == {settings.CELERY_TASK_DEFAULT_QUEUE, *settings.JOB_QUEUES.values()}
+    assert set(settings.JOB_QUEUES) <= jobs.handler_names()
 
 
 def test_everything_beat_sends_is_a_task_that_workers_know() -> None:

@@ -83,7 +83,7 @@ def test_what_is_deployed_is_what_was_tested() -> None:
 def test_an_image_started_alone_runs_what_compose_runs() -> None:
     text = (BASE_DIR / "Dockerfile").read_text()
     targets = dict(re.findall(r"^FROM base AS (\w+)\n(.*?)(?=^FROM|\Z)", text, re.MULTILINE | re.DOTALL))
-    for target, process in (("server", "web"), ("worker", "worker")):
+    for target, process in (("server", "web"), ("worker", "checks")):
         default = re.findall(r"^CMD (\[.*\])$", targets[target], re.MULTILINE)[-1]
         assert yaml.safe_load(default) == commands()[process]
         assert re.search(r"^USER \d+$", targets[target], re.MULTILINE), "an ordinary account by number"

@@ -246,6 +246,16 @@ def test_a_cancelled_job_is_not_begun_and_a_running_one_stops(work: Work, nudged
     assert running.state == JobState.CANCELLED
 
 
+def test_what_takes_minutes_goes_to_workers_of_its_own(work: Work, settings, monkeypatch) -> None:
+    queues: list[str] = []
+    monkeypatch.setattr("core.jobs.current_app.send_task", lambda name, kwargs, queue, **_: queues.append(queue))
+    job = _enqueue()
+    settings.JOB_QUEUES = {"test.work": "checks"}
+    jobs.sweep()
+    assert Job.objects.get(pk=job.pk).state == JobState.QUEUED
+    assert queues == ["countersign", "checks"]
+
+
 def test_two_handlers_of_one_name_stop_the_start(work: Work) -> None:
     with pytest.raises(ValueError, match=r"two handlers for the job test\.work"):
         jobs.handler("test.work")(lambda **_: None)
