@@ -25,6 +25,7 @@ from tracking import limits, sql
 from tracking.models import Experiment, ExperimentTag, Lifecycle, RunStatus
 from tracking.names import random_name
 from tracking.queries import artifact_scope, manageable, readable, run_artifact_uri, writable
+from tracking.records import Pair, RunRecord
 
 RUN_NAME_TAG = "mlflow.runName"
 MODEL_HISTORY_TAG = "mlflow.log-model.history"
@@ -245,15 +246,26 @@ def create_run(
     user_id: str = "",
     start_ms: int = 0,
     tags: Mapping[str, str] | None = None,
-) -> str:
-    """Begin a run and return its id. Without a name it takes that of the tag ``mlflow.runName``, else a random one.
+) -> RunRecord:
+    """Begin a run and return it. Without a name it takes that of the tag ``mlflow.runName``, else a random one.
 
     Raises NotFound, Denied, and Invalid for a deleted experiment, bad tags, or a name that differs from the tag's.
     """
     kept = run_tags(tags or {})
     name = _run_name(name, kept)
     location = active_experiment_location(actor, experiment_id)
-    run_id = uuid.uuid4().hex
+    record = RunRecord(
+        run_id := uuid.uuid4().hex,
+        experiment_id,
+        name,
+        user_id[:256],
+        RunStatus.RUNNING.value,
+        start_ms,
+        None,
+        Lifecycle.ACTIVE.value,
+        f"{location}/{run_id}/artifacts",
+        tags_json=msgspec.json.encode([Pair(key, value) for key, value in kept.items()]).decode(),
+    )
     sql.run(
         "INSERT INTO tracking_run (id, experiment_id, name, user_id_text, status, start_ms, lifecycle_stage, artifact_uri,"
         " created_by_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -261,11 +273,11 @@ def create_run(
             run_id,
             experiment_id,
             name,
-            user_id[:256],
-            RunStatus.RUNNING.value,
+            record.user_id,
+            record.status,
             start_ms,
-            Lifecycle.ACTIVE.value,
-            f"{location}/{run_id}/artifacts",
+            record.lifecycle_stage,
+            record.artifact_uri,
             actor.user_id,
         ],
     )
@@ -273,7 +285,7 @@ def create_run(
     audit.record(
         actor, Event.RUN_CREATED, subject=("run", run_id), scope=f"experiment:{experiment_id}", after={"name": name, "tags": kept}
     )
-    return run_id
+    return record
 
 
 @transaction.atomic

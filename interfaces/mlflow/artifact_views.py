@@ -206,7 +206,6 @@ def send(request: HttpRequest, file: FileInfo) -> HttpResponseBase:
     start, end = _range(request.META.get("HTTP_RANGE", ""), file.size_bytes)
     name = paths.split(file.path)[1]
     headers = {
-        "Content-Type": _content_type(name),
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
         "X-Content-Type-Options": "nosniff",
         "Accept-Ranges": "bytes",
@@ -219,7 +218,7 @@ def send(request: HttpRequest, file: FileInfo) -> HttpResponseBase:
         if end - start < file.size_bytes:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
     opened = file.open(start)
-    response = FileResponse(_Part(opened, end - start), headers=headers)
+    response = FileResponse(_Part(opened, end - start), content_type=_content_type(name), headers=headers)
     response.block_size = BLOCK
     if "Content-Range" in headers:
         response.status_code = 206

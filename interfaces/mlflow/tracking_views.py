@@ -254,7 +254,7 @@ class LogModel(Message, frozen=True):
 
 def create_run(actor: Actor, message: CreateRun) -> dict[str, Any]:
     """Begin a run."""
-    run_id = commands.create_run(
+    record = commands.create_run(
         actor=actor,
         experiment_id=experiment_number(message.experiment_id or ""),
         name=message.run_name or "",
@@ -262,7 +262,7 @@ def create_run(actor: Actor, message: CreateRun) -> dict[str, Any]:
         start_ms=message.start_time or 0,
         tags=mapping(message.tags),
     )
-    answer = run_message(queries.run(actor, run_id))
+    answer = run_message(record)
     del answer["outputs"]
     return {"run": answer}
 

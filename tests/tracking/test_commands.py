@@ -31,7 +31,7 @@ def experiment(dana_acts) -> int:
 
 @pytest.fixture
 def run_id(dana_acts, experiment) -> str:
-    return commands.create_run(actor=dana_acts, experiment_id=experiment, name="first", start_ms=1000, tags={"k": "v"})
+    return commands.create_run(actor=dana_acts, experiment_id=experiment, name="first", start_ms=1000, tags={"k": "v"}).run_id
 
 
 def events(action: str) -> list[AuditEvent]:
@@ -162,7 +162,7 @@ def test_a_bad_name_is_refused(dana_acts, run_id, key) -> None:
 
 
 def test_the_name_of_a_run_and_its_tag_are_one(dana_acts, experiment) -> None:
-    run_id = commands.create_run(actor=dana_acts, experiment_id=experiment, tags={"mlflow.runName": "by-tag"})
+    run_id = commands.create_run(actor=dana_acts, experiment_id=experiment, tags={"mlflow.runName": "by-tag"}).run_id
     assert queries.run(dana_acts, run_id).name == "by-tag"
     commands.set_run_tag(actor=dana_acts, run_id=run_id, key="mlflow.runName", value="renamed")
     assert queries.run(dana_acts, run_id).name == "renamed"
@@ -201,7 +201,7 @@ def test_nobody_logs_metrics_to_anothers_model(dana_acts, mallory, run_id, exper
     found = queries.logged_model(dana_acts, model_id)
     assert [(m.key, m.value, m.run_id, m.dataset_name) for m in found.metrics] == [("acc", 0.9, run_id, "d")]
     who = access.Actor(user_id=mallory.pk, username="mallory", roles=frozenset({"data-scientist"}))
-    theirs = commands.create_run(actor=who, experiment_id=commands.create_experiment(actor=who, name="mine"))
+    theirs = commands.create_run(actor=who, experiment_id=commands.create_experiment(actor=who, name="mine")).run_id
     with pytest.raises(NotFound):
         commands.log_batch(actor=who, run_id=theirs, metrics=[MetricPoint("acc", 1.0, 1, 0, model_id)])
 

@@ -22,7 +22,7 @@ def runs(dana):
         ("r4", 500, {}, {}, {"env": "50%*[x]"}),
     ]
     for name, start, metrics, params, tags in spec:
-        run_id = commands.create_run(actor=who, experiment_id=experiment, name=name, start_ms=start, tags=tags)
+        run_id = commands.create_run(actor=who, experiment_id=experiment, name=name, start_ms=start, tags=tags).run_id
         commands.log_batch(
             actor=who, run_id=run_id, metrics=[MetricPoint(k, v, 1) for k, v in metrics.items()], params=list(params.items())
         )
@@ -120,7 +120,7 @@ def test_experiments_are_found_by_name_tag_and_id(dana) -> None:
 def test_logged_models_are_found_by_their_metrics(dana) -> None:
     who = actor(dana)
     experiment = commands.create_experiment(actor=who, name="e")
-    run_id = commands.create_run(actor=who, experiment_id=experiment)
+    run_id = commands.create_run(actor=who, experiment_id=experiment).run_id
     for name, kind, accuracy in (("a1", "cls", 0.1), ("a2", "reg", 0.9), ("b1", "cls", 0.5)):
         model_id = logged_models.create_logged_model(actor=who, experiment_id=experiment, name=name, model_type=kind)
         points = [
