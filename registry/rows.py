@@ -11,6 +11,9 @@ from registry import names
 from registry.models import ModelVersion, RegisteredModel
 from registry.sql import for_update
 
+# All but the time of deletion, which a model that is found does not have.
+_MODEL_COLUMNS = tuple(field.attname for field in RegisteredModel._meta.concrete_fields if field.attname != "deleted_at")
+
 
 def model(actor: Actor, permission: Permission, name: str, *, lock: bool = False) -> RegisteredModel:
     """Return the model of this name.
@@ -47,14 +50,21 @@ def _only(actor: Actor, permission: Permission, name: str, statement: str, param
 
 
 def version(actor: Actor, permission: Permission, name: str, number: str | int, *, lock: bool = False) -> ModelVersion:
-    """Return a version of a model, with its model. Raises Invalid, NotFound or Denied."""
+    """Return a version with its model, whose row is held if ``lock``. Raises Invalid, NotFound or Denied."""
     wanted = names.version_number(number)
-    owner = model(actor, permission, name, lock=lock)
-    found = ModelVersion.objects.filter(model=owner, number=wanted, deleted_at__isnull=True).first()
-    if found is None:
+    condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
+    columns = ", ".join(f"m.{column} AS owner_{column}" for column in _MODEL_COLUMNS)
+    statement = f"""SELECT v.*, {columns} FROM registry_registeredmodel m JOIN registry_modelversion v ON v.model_id = m.id
+                     WHERE m.name = %s AND m.deleted_at IS NULL AND v.number = %s AND v.deleted_at IS NULL AND {condition}
+                     {for_update("m") if lock else ""}"""
+    found = list(ModelVersion.objects.raw(statement, [name, wanted, *parameters]))
+    if not found:
+        model(actor, permission, name)  # says what is wrong with the model, if it is that
         raise NotFound(f"The model {name!r} has no version {number}.")
-    found.model = owner
-    return found
+    owner = RegisteredModel(**{column: getattr(found[0], f"owner_{column}") for column in _MODEL_COLUMNS})
+    owner._state.adding, owner._state.db = False, found[0]._state.db
+    found[0].model = owner
+    return found[0]
 
 
 def holder(model: RegisteredModel, number: int) -> str:
