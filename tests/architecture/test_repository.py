@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -78,6 +81,33 @@ def test_what_is_deployed_is_what_was_tested() -> None:
     for name in ("server.txt", "worker.txt"):
         assert pins(name) <= pins("dev.txt"), name
     assert pins("server.txt") < pins("worker.txt")
+
+
+def test_the_servers_image_has_what_its_code_imports() -> None:
+    """Also what is imported late, which would be missed until somebody asks for it."""
+    locked = set(re.findall(r"^([\w.-]+)", (BASE_DIR / "requirements" / "server.txt").read_text(), re.MULTILINE))
+    ours = {"config", "interfaces", "workflows", "governance", "registry", "tracking", "artifacts", "core", "scripts"}
+    in_sandbox = ("governance/checks/", "workflows/runner/")
+    owners = packages_distributions()
+    missing = []
+    for path in _files():
+        name = str(path.relative_to(BASE_DIR))
+        if path.suffix != ".py" or name.split("/")[0] not in ours or name.startswith(in_sandbox):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            imported = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom) and not node.level
+                else []
+            )
+            for module in imported:
+                top = module.split(".")[0]
+                distributions = {owner.lower().replace("_", "-") for owner in owners.get(top, [])}
+                if top not in ours and top not in sys.stdlib_module_names and not distributions & locked:
+                    missing.append(f"{name}:{node.lineno}: {module}")
+    assert missing == []
 
 
 def test_an_image_started_alone_runs_what_compose_runs() -> None:
