@@ -55,7 +55,7 @@ class World:
         """Register a version with content of its own."""
         self.made += 1
         who = actor(owner or self.dana)
-        run = tracking_commands.create_run(actor=who, experiment_id=0)
+        run = tracking_commands.create_run(actor=who, experiment_id=0).run_id
         content = f"n: {self.made}\n".encode()
         tracking_commands.put_run_artifact(
             actor=who, run_id=run, path="model/MLmodel", stream=io.BytesIO(content), expected_bytes=len(content)

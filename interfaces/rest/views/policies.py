@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiRequest
 from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -24,17 +27,34 @@ class Document(Input):
     )
 
 
+class YamlText(BaseParser):
+    """The document itself as the body, so that a file can be sent as it is."""
+
+    media_type = "application/yaml"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, str]:
+        try:
+            return {"document": stream.read().decode()}
+        except UnicodeDecodeError as error:
+            raise ParseError(f"The document is not UTF-8: byte {error.start} does not belong there.") from None
+
+
+_BODY = {"application/json": Document, "application/yaml": OpenApiRequest({"type": "string"})}
+
+
 class BindingFilter(Input):
     past = serializers.BooleanField(default=False, help_text="Also those that ended.")
 
 
 class Policies(Endpoint):
+    parser_classes = [JSONParser, YamlText]
+
     @describe("list_policies", response=Listing[PolicyRow])
     def get(self, request: Request) -> Response:
         """List every policy with its revisions and its bindings in force."""
         return Response(Listing(queries.policies(actor_of(request))))
 
-    @describe("publish_policy", body=Document, response=RevisionRow, status=201, once=True)
+    @describe("publish_policy", body=_BODY, response=RevisionRow, status=201, once=True)
     @idempotent
     def post(self, request: Request) -> Response:
         """Publish a policy's text as its next revision; the same text again gives the revision it has already."""
@@ -63,12 +83,14 @@ class OneRevision(Endpoint):
 
 
 class Bindings(Endpoint):
+    parser_classes = [JSONParser, YamlText]
+
     @describe("list_bindings", query=BindingFilter, response=Listing[BindingRow])
     def get(self, request: Request) -> Response:
         """List the bindings in force."""
         return Response(Listing(queries.bindings(actor_of(request), **read_query(BindingFilter, request))))
 
-    @describe("bind_policy", body=Document, response=BindingRow, status=201, once=True)
+    @describe("bind_policy", body=_BODY, response=BindingRow, status=201, once=True)
     @idempotent
     def post(self, request: Request) -> Response:
         """Put a policy in force as a binding document says; a binding of the same name ends where this one begins."""
