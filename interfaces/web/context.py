@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from core.access import Actor, Permission, Role
+from workflows import queries
 
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "countersign_theme"
@@ -41,13 +43,15 @@ _AUDIT = Destination("audit", "Audit log", "web:audit", "a")
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """Return theme, person and navigation. No statement: the actor was read when the page began."""
+    """Return theme, person and navigation; the actor was read when the page began."""
     actor: Actor | None = getattr(request, "actor", None)
     return {
         "theme": theme_of(request),
         "themes": [(name, name.capitalize()) for name in THEMES],
         "me": actor,
         "my_roles": ", ".join(word for role, word in _ROLE_WORDS.items() if actor and role in actor.roles) or "No role yet",
+        # Called by the template that shows it, so that a fragment does not count.
+        "waiting": partial(queries.waiting_count, actor) if actor else 0,
         "destinations": destinations(actor) if actor else (),
         "tracking_uri": settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/"),
     }

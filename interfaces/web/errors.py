@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
@@ -10,6 +11,7 @@ from django.views.decorators.csrf import requires_csrf_token
 
 from core.errors import AlreadyExists, Blocked, Conflict, Denied, DomainError, Invalid, NotFound
 from interfaces import refusals
+from interfaces.credentials import BadCredentials, actor_of_user
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 @requires_csrf_token
 def failed(request: HttpRequest) -> HttpResponse:
-    return _page(
+    # The database may be what failed, so this page asks it nothing.
+    return _plain(
         request,
         Problem(
             "The server failed",
@@ -105,6 +108,23 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
 
 
+def _know(request: HttpRequest) -> None:
+    """Give a signed-in person their navigation on an address that no page answers."""
+    user = getattr(request, "user", None)
+    if getattr(request, "actor", None) is None and user is not None and user.is_authenticated:
+        with suppress(BadCredentials):
+            request.actor = actor_of_user(user, getattr(request, "request_id", ""))  # type: ignore[attr-defined]
+
+
 def _page(request: HttpRequest, found: Problem) -> HttpResponse:
-    context = {"problem": found, "reference": getattr(request, "request_id", ""), "nav": ""}
+    _know(request)
+    return _rendered(found, getattr(request, "request_id", ""), request)
+
+
+def _plain(request: HttpRequest, found: Problem) -> HttpResponse:
+    return _rendered(found, getattr(request, "request_id", ""), None)
+
+
+def _rendered(found: Problem, reference: str, request: HttpRequest | None) -> HttpResponse:
+    context = {"problem": found, "reference": reference} | ({} if request else {"theme": "system"})
     return HttpResponse(loader.render_to_string("problem.html", context, request), status=found.status)

@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec, Protocol, cast
 from django.contrib.auth import logout
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_cache_control
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -48,9 +49,12 @@ def page(view: Callable[Concatenate[PageRequest, P], HttpResponse]) -> Page[P]:
             logout(request)
             return _to_sign_in(request)
         try:
-            return view(request, *args, **kwargs)
+            answer = view(request, *args, **kwargs)
         except DomainError as error:
-            return errors.answer(request, error)
+            answer = errors.answer(request, error)
+        # What one person may see must not come out of a cache for the next.
+        patch_cache_control(answer, private=True, no_cache=True)
+        return answer
 
     return cast(Page[P], signed_in)
 

@@ -52,7 +52,7 @@ def show_inbox(request: PageRequest) -> HttpResponse:
     }
     if found.tab == "all":
         context |= _all(request)
-    elif found.first is not None:
+    elif found.first is not None and not request.htmx:
         shown = queries.request_page(request.actor, found.first)
         context["preview"] = present.review(shown, me=request.actor.username, now=timezone.now())
     template = "requests/_list.html" if request.htmx else "requests/inbox.html"

@@ -164,7 +164,7 @@ class Scene:
         """Register a version with content of its own, by Dana."""
         self.made += 1
         who = actor(self.dana)
-        run = tracking_commands.create_run(actor=who, experiment_id=0, name=f"amber-heron-{400 + self.made}")
+        run = tracking_commands.create_run(actor=who, experiment_id=0, name=f"amber-heron-{400 + self.made}").run_id
         content = (MLMODEL % self.made).encode()
         tracking_commands.put_run_artifact(
             actor=who, run_id=run, path="model/MLmodel", stream=io.BytesIO(content), expected_bytes=len(content)
