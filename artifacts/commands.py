@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import ForeignObjectRel
 from django.utils import timezone
 
 from artifacts import paths
@@ -110,7 +111,9 @@ def unfreeze(holder: str) -> None:
 
 
 def collect_unreferenced(*, older_than: timedelta) -> int:
-    """Remove contents that no file has named for so long, and temporary files of cut-off uploads; return how many.
+    """Remove contents that nothing has named for so long, and temporary files of cut-off uploads; return how many.
+
+    Files of the tree name contents, and so do rows of the packages above, such as versions of data sets.
 
     Each content goes in a transaction of its own: an upload of the same bytes waits for it and then stores them anew.
     """
@@ -119,14 +122,23 @@ def collect_unreferenced(*, older_than: timedelta) -> int:
     for digest in list(old):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                "DELETE FROM artifacts_blob WHERE digest = %s"
-                " AND NOT EXISTS (SELECT 1 FROM artifacts_artifactfile f WHERE f.blob_id = digest)",
+                f"DELETE FROM artifacts_blob WHERE digest = %s AND NOT ({_named()})",
                 [digest],
             )
             if cursor.rowcount:
                 store().remove(digest)
                 gone += 1
     return gone
+
+
+def _named() -> str:
+    """Return the condition that some row names a content, whichever package the row belongs to."""
+    relations = Blob._meta.get_fields(include_hidden=True)
+    fields = [relation.field for relation in relations if isinstance(relation, ForeignObjectRel)]
+    return " OR ".join(
+        f"EXISTS (SELECT 1 FROM {field.model._meta.db_table} r WHERE r.{field.column} = artifacts_blob.digest)"
+        for field in fields
+    )
 
 
 def _is_there(path: str, digest: str) -> bool:

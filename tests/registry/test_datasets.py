@@ -4,9 +4,12 @@ import gzip
 import io
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 
+from artifacts.commands import collect_unreferenced
+from artifacts.models import Blob
 from core.access import SYSTEM
 from core.errors import Denied, Invalid, NotFound
 from core.models import AuditEvent, User
@@ -105,6 +108,15 @@ def test_a_closed_data_set_is_read_by_checks_only_and_stays_closed(pat: User, da
     with pytest.raises(Denied):
         datasets.open_content(actor(dana), "d")
     with datasets.open_content(SYSTEM, "d") as file:
+        assert file.read() == CSV
+
+
+def test_the_content_of_a_data_set_is_not_swept_away(pat: User) -> None:
+    """No file of the artifact tree names it, and it must outlive the cleaning all the same."""
+    register_dataset(actor=actor(pat), name="d", stream=io.BytesIO(CSV), format="csv", target="label")
+    Blob.objects.create(digest="0" * 64, size_bytes=0)
+    assert collect_unreferenced(older_than=timedelta(seconds=-60)) == 1
+    with datasets.open_content(actor(pat), "d") as file:
         assert file.read() == CSV
 
 
