@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+import requests
+
 from demo.cast import PEOPLE, create_accounts
 from demo.main_job import MainJob
 from demo.steps import StepFailed, say
@@ -37,7 +39,7 @@ def main() -> int:
                 while True:
                     stack.require_alive()
                     time.sleep(0.5)
-    except (StepFailed, StackError) as error:
+    except (StepFailed, StackError, requests.RequestException) as error:
         say(f"\nThe demo stopped: {error}")
         return 1
     except KeyboardInterrupt:

@@ -51,7 +51,7 @@ class Client:
     def page(self, path: str) -> str:
         """Sign in with the password as a browser does, and return a page's HTML."""
         browser = requests.Session()
-        form = browser.get(f"{self.url}/sign-in/", timeout=30)
+        form = browser.get(f"{self.url}/sign-in", timeout=30)
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text)
         fields = {"username": self.person.username, "password": self.person.password}
         browser.post(

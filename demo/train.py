@@ -69,6 +69,7 @@ def main() -> None:
             signature=infer_signature(fit_x, model.predict(fit_x)),
             input_example=fit_x.head(3),
             registered_model_name=MODEL,
+            pip_requirements=mlflow.sklearn.get_default_pip_requirements(),  # without it, mlflow loads the model once more to infer them
         )
 
     version = info.registered_model_version
