@@ -39,6 +39,7 @@ class FormUpload(_Content):
 
 class Datasets(Endpoint):
     parser_classes = [MultiPartParser]
+    streams = True
 
     @describe("list_datasets", response=Listing[DatasetSummary])
     def get(self, request: Request) -> Response:

@@ -102,3 +102,16 @@ def test_a_signed_in_session_needs_its_csrf_token_to_change_something(dana) -> N
     browser.cookies["csrftoken"] = token = "a" * 32
     answer = browser.post("/api/v1/models/", {"name": "x"}, content_type="application/json", headers={"X-CSRFToken": token})
     assert answer.status_code == 201
+
+
+def test_a_body_larger_than_memory_should_hold_is_refused_unread_but_a_data_set_is_not(api, dana, pat, settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    large = b'{"name": "' + b"x" * 100 + b'"}'
+    assert api(dana).send("post", "models/", large, "application/json").status_code == 413
+    assert api(dana).send("post", "models/", large, "application/json", HTTP_IDEMPOTENCY_KEY="k").status_code == 413
+    rows = b"y\n" + b"1\n" * 200
+    assert api(pat).send("post", "datasets/?name=big&format=csv&target=y", rows, "text/csv").status_code == 201
+
+
+def test_an_answer_in_another_form_than_asked_for_is_not_given(api, dana) -> None:
+    assert api(dana).send("get", "me/", b"", "", HTTP_ACCEPT="text/csv").status_code == 406
