@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
+from django.db.models import F
+from django.db.models.functions import Left
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 
@@ -65,6 +67,8 @@ class RegisteredModelTag(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["model", "key"], name="one_model_tag_per_key")]
+        # A value can be longer than an index may hold, so searches compare its beginning first.
+        indexes = [models.Index(F("key"), Left("value", 64), name="model_tag_value")]
 
 
 class VersionStatus(models.TextChoices):
@@ -117,7 +121,7 @@ class ModelVersionTag(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["version", "key"], name="one_version_tag_per_key")]
-        indexes = [models.Index(fields=["key"], name="version_tag_key")]
+        indexes = [models.Index(F("key"), Left("value", 64), name="version_tag_value")]
 
 
 class ModelVersionFile(models.Model):

@@ -54,7 +54,7 @@ def saved_pyfunc(folder: Path, body: str) -> Path:
 
 def register(user: User, folder: Path) -> ModelVersion:
     who = actor(user)
-    run = tracking_commands.create_run(actor=who, experiment_id=0)
+    run = tracking_commands.create_run(actor=who, experiment_id=0).run_id
     for file in (p for p in folder.rglob("*") if p.is_file()):
         content = file.read_bytes()
         path = f"model/{file.relative_to(folder)}"
