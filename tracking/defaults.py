@@ -17,8 +17,8 @@ def ensure_default_experiment(**_: object) -> None:
     now = int(time.time() * 1000)
     experiment, created = Experiment.objects.get_or_create(
         pk=DEFAULT_EXPERIMENT_ID,
-        defaults=dict[str, object](name="Default", artifact_location="mlflow-artifacts:/0", created_ms=now, updated_ms=now),
+        defaults={"name": "Default", "artifact_location": "mlflow-artifacts:/0", "created_ms": now, "updated_ms": now},
     )
     if created:
-        group, _ = Group.objects.get_or_create(name=Role.DATA_SCIENTIST.value)
+        group = Group.objects.get_or_create(name=Role.DATA_SCIENTIST.value)[0]
         grant(experiment, "experiment_write", groups=[group.pk])

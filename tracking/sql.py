@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from django.db import connection
 
 Row = tuple[Any, ...]
@@ -40,19 +41,29 @@ def run(statement: str, parameters: Sequence[Any] = ()) -> int:
 def insert(table: str, columns: dict[str, str], rows: Sequence[Sequence[Any]], suffix: str = "") -> int:
     """Insert many rows by one statement, and return how many it touched.
 
-    columns: name -> PostgreSQL type. There the rows travel as one array per column, so that the statement is the same, and
-    prepared, for any number of rows.
+    columns: name -> PostgreSQL type; a value of type ``jsonb`` is given as JSON text. There the rows travel as one JSON text:
+    the statement is the same, and prepared, for any number of rows, and encoding them costs a tenth of what arrays cost.
     """
     if not rows:
         return 0
     names = ", ".join(columns)
     if is_postgresql():
-        arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
-        values = [list(column) for column in zip(*rows, strict=True)]
-        return run(f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) {suffix}", values)
-    marks = "(" + ", ".join(["%s"] * len(columns)) + ")"
+        kinds = list(columns.items())
+        records = [
+            {
+                name: msgspec.Raw(value.encode()) if kind == "jsonb" else value
+                for (name, kind), value in zip(kinds, row, strict=True)
+            }
+            for row in rows
+        ]
+        typed = ", ".join(f"{name} {kind}" for name, kind in kinds)
+        return run(
+            f"INSERT INTO {table} ({names}) SELECT {names} FROM json_to_recordset(%s::json) AS given({typed}) {suffix}",
+            [msgspec.json.encode(records).decode()],
+        )
+    row_marks = "(" + ", ".join(["%s"] * len(columns)) + ")"
     return run(
-        f"INSERT INTO {table} ({names}) VALUES {', '.join([marks] * len(rows))} {suffix}",
+        f"INSERT INTO {table} ({names}) VALUES {', '.join([row_marks] * len(rows))} {suffix}",
         [value for row in rows for value in row],
     )
 
