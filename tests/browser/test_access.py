@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from core.models import User
+from core.models import AuditEvent, User
 from governance import ledger
 from registry import commands as registry_commands
 from tests.cast import actor
@@ -22,25 +22,26 @@ SignIn = Callable[[Page, User], None]
 
 def pages(scene: Scene) -> Iterator[tuple[str, str]]:
     """Return who opens which page."""
-    scene.promoted()
+    done = scene.promoted()
     review = scene.under_review(parity=0.78)
     registry_commands.create_model(actor=actor(scene.dana), name="credit.limit-advisor")
     running = scene.finish(scene.ask(scene.register("credit.limit-advisor")), leave=("fairness", "explainability"))
     ledger.sequence(whole=True)
+    event = AuditEvent.objects.filter(action="promotion.executed").latest("pk").pk
     yield "", "/sign-in"
     yield "ravi", "/requests/"
     yield "ravi", "/requests/?tab=all&state="
     yield "ravi", f"/requests/{review.pk}/"
     yield "dana", f"/requests/{review.pk}/"
     yield "ravi", f"/requests/{running.pk}/"
-    yield "ravi", "/requests/1/"
+    yield "ravi", f"/requests/{done.pk}/"
     yield "dana", "/models/"
     yield "dana", f"/models/{MODEL}/"
     yield "dana", f"/models/{MODEL}/versions/2/"
     yield "aude", f"/lineage/?node=model_version:{MODEL}/1&view=graph"
     yield "aude", "/lineage/"
-    yield "aude", "/audit/?open=3"
-    yield "aude", "/audit/3/"
+    yield "aude", f"/audit/?open={event}"
+    yield "aude", f"/audit/{event}/"
     yield "pat", "/policies/"
     yield "pat", "/policies/credit-production/"
     yield "ravi", "/no-such-page/"
