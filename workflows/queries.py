@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from django.db.models import Q, QuerySet
@@ -17,15 +17,17 @@ from core.errors import NotFound
 from core.models import AuditEvent, User
 from governance import queries as governance_queries
 from governance.commands import bindings_for
-from governance.facts import VersionFacts
+from governance.facts import Facts, ReviewFact, VersionFacts
 from governance.gate import Verdict
 from governance.models import Decision
 from governance.queries import CheckRunRow
 from registry.models import ModelVersion
 from tracking.models import Param
 from workflows.assessment import REVIEW_ROLES, Assessment, assess, foresee
-from workflows.models import OPEN_STATES, Notification, PromotionRequest, Review
+from workflows.models import OPEN_STATES, Notification, PromotionRequest, RequestCheck, RequestPolicy, Review
 from workflows.rules.separation_of_duties import as_mapping, parts_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,7 @@ def request_page(actor: Actor, request_id: int) -> RequestPage:
     manages = owns or access.explain(actor, Permission.MODEL_MANAGE, row.model).allowed
     may_ask = access.explain(actor, Permission.PROMOTION_REQUEST, row.model).allowed
     params = _params([v for v in (row.version, row.champion) if v is not None])
+    run_ids = [str(link.run_id) for link in assessment.checks]
     return RequestPage(
         request=request_row(row),
         verdict=assessment.verdict,
@@ -257,14 +260,16 @@ def request_page(actor: Actor, request_id: int) -> RequestPage:
         champion_params=params.get(row.champion.run_id, {}) if row.champion else {},
         policies=[PinRow(p.binding, p.policy, p.revision, p.digest, p.parameters) for p in assessment.pins],
         checks=[CheckLink(link.role, runs[link.run_id]) for link in assessment.checks if link.run_id in runs],
-        reviews=_reviews(row, assessment),
+        reviews=_review_rows(
+            list(row.reviews.select_related("reviewer").order_by("pk")), {r.reviewer: r for r in assessment.facts.reviews}
+        ),
         people=people,
         me=me,
         may_withdraw=row.state in OPEN_STATES and manages,
         may_execute=row.state == "approved" and may_ask,
         may_resubmit=row.state == "changes_requested" and may_ask,
         evidence_digest=assessment.evidence_digest,
-        timeline=_timeline(row),
+        timeline=_entries(_events([row.pk], run_ids), row.pk, set(run_ids)),
         decisions=decisions(row.pk),
     )
 
@@ -287,10 +292,7 @@ def outlook(actor: Actor, version: ModelVersion, *, target_kind: str = "stage", 
 
 def decisions(request_id: int) -> list[DecisionRow]:
     """Return what the gate found for a request, oldest first."""
-    rows = Decision.objects.filter(request_id=request_id).order_by("decided_at")
-    return [
-        DecisionRow(str(d.pk), d.purpose, d.outcome, d.policies, d.facts_digest, d.verdict_digest, d.decided_at) for d in rows
-    ]
+    return [_decision(d) for d in Decision.objects.filter(request_id=request_id).order_by("decided_at")]
 
 
 @dataclass(frozen=True)
@@ -306,31 +308,60 @@ class DecisionHistory:
 
 
 def decision_history(actor: Actor, model: str, version: int) -> list[DecisionHistory]:
-    """Return the requests for a version with their reviews, evidence digests, decisions and events, oldest first."""
-    histories = []
-    for row in requests(actor, model=model, version=version).order_by("created_at", "pk"):
-        assessment = assess(row)
-        histories.append(
-            DecisionHistory(
-                request=request_row(row),
-                policies=[PinRow(p.binding, p.policy, p.revision, p.digest, p.parameters) for p in assessment.pins],
-                reviews=_reviews(row, assessment),
-                checks=[
-                    {
-                        "role": link.role,
-                        "run": str(link.run_id),
-                        "check": link.run.check_name,
-                        "state": link.run.state,
-                        "inputs_digest": link.run.inputs_digest,
-                        "result_digest": link.run.result_digest,
-                    }
-                    for link in assessment.checks
-                ],
-                decisions=decisions(row.pk),
-                timeline=_timeline(row),
-            )
+    """Return the requests for a version with their reviews, evidence digests, decisions and events, oldest first.
+
+    Whether a review counts is told as the gate saw it when it decided. A constant number of statements.
+    """
+    rows = list(requests(actor, model=model, version=version).order_by("created_at", "pk"))
+    ids = [row.pk for row in rows]
+    pins = _grouped(
+        RequestPolicy.objects.filter(request__in=ids).select_related("binding", "revision__policy").order_by("pk"),
+        lambda p: PinRow(p.binding.name, p.revision.policy.name, p.revision.number, p.revision.digest, p.parameters),
+    )
+    links = list(RequestCheck.objects.filter(request__in=ids).select_related("run").order_by("pk"))
+    checks = _grouped(links, lambda link: link)
+    reviews = _grouped(Review.objects.filter(request__in=ids).select_related("reviewer").order_by("pk"), lambda r: r)
+    made = list(Decision.objects.filter(request_id__in=ids).order_by("decided_at"))
+    events = _events(ids, [str(link.run_id) for link in links])
+    return [
+        DecisionHistory(
+            request=request_row(row),
+            policies=pins.get(row.pk, []),
+            reviews=_review_rows(reviews.get(row.pk, []), _seen_by_the_gate([d for d in made if d.request_id == row.pk])),
+            checks=[_evidence(link) for link in checks.get(row.pk, [])],
+            decisions=[_decision(d) for d in made if d.request_id == row.pk],
+            timeline=_entries(events, row.pk, {str(link.run_id) for link in checks.get(row.pk, [])}),
         )
-    return histories
+        for row in rows
+    ]
+
+
+def _grouped(rows: Iterable[Any], shown: Callable[[Any], T]) -> dict[int, list[T]]:
+    groups: dict[int, list[T]] = {}
+    for row in rows:
+        groups.setdefault(row.request_id, []).append(shown(row))
+    return groups
+
+
+def _seen_by_the_gate(made: list[Decision]) -> dict[str, ReviewFact]:
+    if not made:
+        return {}
+    return {review.reviewer: review for review in msgspec.json.decode(made[-1].facts, type=Facts).reviews}
+
+
+def _evidence(link: RequestCheck) -> dict[str, Any]:
+    return {
+        "role": link.role,
+        "run": str(link.run_id),
+        "check": link.run.check_name,
+        "state": link.run.state,
+        "inputs_digest": link.run.inputs_digest,
+        "result_digest": link.run.result_digest,
+    }
+
+
+def _decision(d: Decision) -> DecisionRow:
+    return DecisionRow(str(d.pk), d.purpose, d.outcome, d.policies, d.facts_digest, d.verdict_digest, d.decided_at)
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -377,27 +408,30 @@ def _people(barred: Mapping[str, str]) -> list[Eligibility]:
     return found
 
 
-def _reviews(row: PromotionRequest, assessment: Assessment) -> list[ReviewRow]:
-    facts = {review.reviewer: review for review in assessment.facts.reviews}
-    given = list(row.reviews.select_related("reviewer").order_by("pk"))
+def _review_rows(given: list[Review], facts: Mapping[str, ReviewFact]) -> list[ReviewRow]:
     latest = {review.reviewer_id: review.pk for review in given}
-    return [
-        ReviewRow(
-            id=review.pk,
-            reviewer=review.reviewer.username,
-            reviewer_name=review.reviewer.display_name,
-            verdict=review.verdict,
-            comment=review.comment,
-            evidence_digest=review.evidence_digest,
-            created_at=review.created_at,
-            is_latest=latest[review.reviewer_id] == review.pk,
-            counts=latest[review.reviewer_id] == review.pk and facts[review.reviewer.username].counts,
-            why_not=facts[review.reviewer.username].why_not
-            if latest[review.reviewer_id] == review.pk
-            else "a later review of the same person replaced it",
-        )
-        for review in given
-    ]
+    return [_review_row(review, latest[review.reviewer_id] == review.pk, facts.get(review.reviewer.username)) for review in given]
+
+
+def _review_row(review: Review, is_latest: bool, fact: ReviewFact | None) -> ReviewRow:
+    counts = is_latest and fact is not None and fact.counts
+    why_not = ""
+    if not is_latest:
+        why_not = "a later review of the same person replaced it"
+    elif not counts:
+        why_not = fact.why_not if fact is not None else "no decision was made on it"
+    return ReviewRow(
+        id=review.pk,
+        reviewer=review.reviewer.username,
+        reviewer_name=review.reviewer.display_name,
+        verdict=review.verdict,
+        comment=review.comment,
+        evidence_digest=review.evidence_digest,
+        created_at=review.created_at,
+        is_latest=is_latest,
+        counts=counts,
+        why_not=why_not,
+    )
 
 
 def _params(versions: list[ModelVersion]) -> dict[str, dict[str, str]]:
@@ -409,13 +443,22 @@ def _params(versions: list[ModelVersion]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _timeline(row: PromotionRequest) -> list[TimelineEntry]:
-    runs = [str(pk) for pk in row.checks.values_list("run_id", flat=True)]
-    events = AuditEvent.objects.filter(
-        Q(subject_type="promotion_request", subject_id=str(row.pk)) | Q(subject_type="check_run", subject_id__in=runs)
-    ).order_by("id")[:500]
-    bodies = [(event, json.loads(event.body)) for event in events]
-    return [
-        TimelineEntry(event.occurred_at, event.action, event.actor, body.get("after") or {}, body.get("before") or {})
-        for event, body in bodies
-    ]
+def _events(request_ids: list[int], run_ids: list[str]) -> list[AuditEvent]:
+    return list(
+        AuditEvent.objects.filter(
+            Q(subject_type="promotion_request", subject_id__in=[str(pk) for pk in request_ids])
+            | Q(subject_type="check_run", subject_id__in=run_ids)
+        ).order_by("id")[:2000]
+    )
+
+
+def _entries(events: list[AuditEvent], request_id: int, run_ids: set[str]) -> list[TimelineEntry]:
+    own = {("promotion_request", str(request_id)), *(("check_run", run) for run in run_ids)}
+    found = []
+    for event in events:
+        if (event.subject_type, event.subject_id) in own:
+            body = json.loads(event.body)
+            found.append(
+                TimelineEntry(event.occurred_at, event.action, event.actor, body.get("after") or {}, body.get("before") or {})
+            )
+    return found

@@ -391,3 +391,32 @@ def test_no_tag_and_no_tier_frees_a_model_from_its_policy(world: Any, dana: User
             escape()
         assert refused.value.code == "leaves_policy"
     commands.update_model(actor=me, model_name="credit.risk", risk_tier="high")
+
+
+def test_the_history_of_a_version_costs_the_same_however_often_it_was_asked_for(
+    world: Any, dana: User, ravi: User, aude: User, review: Reviewing, django_assert_max_num_queries: Any
+) -> None:
+    request = world.in_review()
+    review(ravi, request, "reject", "Too little data.")
+    with django_assert_max_num_queries(12) as once:
+        (history,) = queries.decision_history(actor(aude), "credit.risk", 1)
+    assert [(r.reviewer, r.counts, r.why_not) for r in history.reviews] == [("ravi", False, "no decision was made on it")]
+    for _ in range(3):
+        again = world.ask(request.version)
+        commands.advance_request(actor=SYSTEM, request_id=again.pk)
+        review(ravi, again, "reject", "Still too little.")
+    with django_assert_max_num_queries(12) as often:
+        assert len(queries.decision_history(actor(aude), "credit.risk", 1)) == 4
+    assert len(often) == len(once)
+
+
+def test_the_history_tells_which_reviews_the_gate_counted(
+    world: Any, dana: User, ravi: User, rosa: User, aude: User, review: Reviewing
+) -> None:
+    request = world.in_review()
+    review(ravi, request)
+    review(rosa, request)
+    execute(request)
+    (history,) = queries.decision_history(actor(aude), "credit.risk", 1)
+    assert [(r.reviewer, r.counts) for r in history.reviews] == [("ravi", True), ("rosa", True)]
+    assert [d.purpose for d in history.decisions] == ["approve", "execute"]
