@@ -382,7 +382,7 @@ def _box(node: GraphNode, at: Point, width: float, height: float, icons: str, la
         y + 14,
         x + 36,
         y + 19,
-        _cut(node.title, 26),
+        _cut(node.title, 24),
         x + 36,
         y + 34,
         _cut(node.subtitle, 30),

@@ -195,8 +195,10 @@ def _drawing(graph: Graph, start: Start, stages: dict[str, list[str]]) -> SafeSt
             key=node.key,
             lane=_LANE_OF.get(node.kind, 0),
             icon=_ICON.get(node.kind, node.kind),
-            title=node.label,
-            subtitle=subtitle(node, stages.get(node.key, [])),
+            title=str(node.attributes.get("stage") or node.label),
+            subtitle=str(node.attributes["model"])
+            if node.kind == "stage" and node.attributes.get("model")
+            else subtitle(node, stages.get(node.key, [])),
             href="?" + start.query(node=node.key),
             look=_look(node, graph.root, stages.get(node.key, [])),
         )

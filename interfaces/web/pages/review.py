@@ -161,7 +161,7 @@ class Review:
     due: str
     due_tone: str
     expires_at: datetime | None
-    policies: tuple[str, ...]
+    policies: tuple[tuple[str, int], ...]
     tally: tuple[Status, ...]
     ticks: Ticks
     groups: tuple[tuple[str, tuple[Requirement, ...]], ...]
@@ -220,7 +220,7 @@ def review(page: RequestPage, *, me: str, now: datetime) -> Review:
         due=due,
         due_tone=tone,
         expires_at=request.expires_at,
-        policies=tuple(f"{pin.policy} v{pin.revision}" for pin in page.policies),
+        policies=tuple((pin.policy, pin.revision) for pin in page.policies),
         tally=tally(rows),
         ticks=ticks(rows),
         groups=grouped(rows),
