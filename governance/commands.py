@@ -30,7 +30,8 @@ from governance.models import (
     PolicyRevision,
 )
 from governance.policy import CheckRequest, CompiledPolicy, PolicyError, compile_policy, parse_binding
-from registry.models import DatasetVersion, ModelVersion, RegisteredModel, Stage
+from registry import lineage
+from registry.models import DatasetVersion, EdgeKind, ModelVersion, NodeKind, RegisteredModel, Stage
 
 LIVE = (CheckState.QUEUED, CheckState.RUNNING, CheckState.COMPLETED)
 RUN_CHECK = "workflows.run_check"
@@ -295,11 +296,12 @@ def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult)
     )
     if not finished:
         return None
-    run = CheckRun.objects.select_related("version__model").get(pk=run_id)
+    run = CheckRun.objects.select_related("version__model", "dataset_version__dataset").get(pk=run_id)
     if result.state == CheckState.COMPLETED:
         Measurement.objects.bulk_create([Measurement(run=run, **row) for row in evidence["measurements"]])
         Finding.objects.bulk_create([Finding(run=run, **row) for row in evidence["findings"]])
         EvidenceTable.objects.bulk_create([EvidenceTable(run=run, **row) for row in evidence["tables"]])
+        _record_evaluation(run)
     audit.record(
         actor,
         Event.CHECK_FINISHED,
@@ -315,6 +317,15 @@ def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult)
         },
     )
     return run
+
+
+def _record_evaluation(run: CheckRun) -> None:
+    """Draw in the lineage on which data set the version was measured."""
+    dataset = run.dataset_version
+    if dataset is None:
+        return
+    data = lineage.node(NodeKind.DATASET, str(dataset), str(dataset), digest=dataset.digest, rows=dataset.row_count)
+    lineage.link(data, lineage.version_node(run.version), EdgeKind.EVALUATED_ON, digest=dataset.digest)
 
 
 def bindings_for(model: RegisteredModel, *, kind: str, target: str) -> list[Binding]:

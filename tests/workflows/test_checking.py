@@ -11,21 +11,21 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+from django.utils import timezone
+from sklearn.linear_model import LogisticRegression
+
 from core import jobs
 from core.jobs import Lease
 from core.models import AuditEvent, Job, User
-from django.utils import timezone
 from governance.commands import queue_check, resolve_checks
 from governance.models import CheckRun, Measurement
 from governance.policy import compile_policy
 from registry import commands as registry_commands
 from registry.datasets import register_dataset
 from registry.models import ModelVersion
-from sklearn.linear_model import LogisticRegression
+from tests.cast import actor
 from tracking import commands as tracking_commands
 from workflows import checking
-
-from tests.cast import actor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -16,6 +16,7 @@ from core.models import AuditEvent, User
 from governance import commands as governance_commands
 from governance.models import Decision
 from registry import commands as registry_commands
+from registry import lineage
 from registry.models import AliasAssignment, StageAssignment
 from tests.cast import actor, person
 from workflows import commands, queries
@@ -420,3 +421,9 @@ def test_the_history_tells_which_reviews_the_gate_counted(
     (history,) = queries.decision_history(actor(aude), "credit.risk", 1)
     assert [(r.reviewer, r.counts) for r in history.reviews] == [("ravi", True), ("rosa", True)]
     assert [d.purpose for d in history.decisions] == ["approve", "execute"]
+
+
+def test_lineage_tells_on_which_data_a_version_was_measured(world: Any, aude: User) -> None:
+    world.in_review()
+    graph = lineage.walk(actor(aude), "model_version:credit.risk/1", direction=lineage.Direction.UPSTREAM)
+    assert [(e.source, e.kind) for e in graph.edges if e.kind == "evaluated_on"] == [("dataset:validation@v1", "evaluated_on")]
