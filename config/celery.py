@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+TRANSPORT_ALIASES["filesystem"] = "config.file_broker:Transport"
 
 app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -23,5 +26,6 @@ app.conf.beat_schedule = {
         "options": {"expires": 600},
     },
     "close requests whose time ended": {"task": "workflows.expire_requests", "schedule": 60.0, "options": {"expires": 60}},
+    "remove contents nothing names": {"task": "workflows.collect_artifacts", "schedule": 86_400.0, "options": {"expires": 3600}},
     "tidy the broker's folder": {"task": "workflows.tidy_broker", "schedule": 3600.0, "options": {"expires": 600}},
 }

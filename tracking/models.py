@@ -120,6 +120,7 @@ class MetricPoint(models.Model):
                 fields=["run", "key", "timestamp_ms", "step", "value", "is_nan", "model_id"], name="one_metric_point"
             )
         ]
+        indexes = [models.Index(fields=["model_id"], condition=~models.Q(model_id=""), name="metric_point_model")]
 
 
 class LatestMetric(models.Model):

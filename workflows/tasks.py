@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import timedelta
 from typing import Any
 
 from celery import shared_task
 
+from artifacts import commands as artifact_commands
+from artifacts.store import store
 from core import jobs
 from core.access import SYSTEM
 from core.errors import Conflict
@@ -40,6 +43,13 @@ def sequence_ledger(*, whole: bool = False, **_: object) -> None:
 def tidy_broker(**_: object) -> None:
     """Remove the files of messages that were taken, where the broker is a folder."""
     jobs.tidy_broker()
+
+
+@shared_task(name="workflows.collect_artifacts")
+def collect_artifacts(**_: object) -> None:
+    """Remove contents that nothing names any more, and what uploads that were cut off left."""
+    artifact_commands.collect_unreferenced(older_than=timedelta(days=1))
+    store().collect_abandoned(timedelta(days=1))
 
 
 @shared_task(name="workflows.expire_requests")
