@@ -10,7 +10,6 @@ from typing import Any
 from celery import shared_task
 
 from artifacts import commands as artifact_commands
-from artifacts.store import store
 from core import jobs
 from core.access import SYSTEM
 from core.errors import Conflict
@@ -49,7 +48,6 @@ def tidy_broker(**_: object) -> None:
 def collect_artifacts(**_: object) -> None:
     """Remove contents that nothing names any more, and what uploads that were cut off left."""
     artifact_commands.collect_unreferenced(older_than=timedelta(days=1))
-    store().collect_abandoned(timedelta(days=1))
 
 
 @shared_task(name="workflows.expire_requests")
