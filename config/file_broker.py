@@ -21,10 +21,10 @@ from kombu.utils.json import dumps
 class Channel(filesystem.Channel):
     """Kombu's channel of files with whole messages and one writer of the table at a time."""
 
-    def _put(self, queue: str, message: Any, **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]  # Kombu's two bases differ
         folder = Path(self.data_folder_out)
         hidden = folder / f".{uuid.uuid4().hex}"  # readers look for names that end in the queue's
-        hidden.write_bytes(dumps(message).encode())
+        hidden.write_bytes(dumps(payload).encode())
         # Names are taken in their order, oldest first; the clock's digits stay the same in number.
         hidden.replace(folder / f"{time_ns()}_{uuid.uuid4().hex}.{queue}.msg")
 
