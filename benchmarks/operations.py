@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,13 +47,19 @@ class Operation:
                     raise WrongAnswer(f"{client.name}: {self.name}: {error!r} in {answer[:300]!r}") from error
             self.confirm(client, data, mark, number)
 
-    def confirm(self, client: Client, data: Data, mark: str, number: int) -> None:
-        """See that the request of this number did what it should, if it changes anything. Raises WrongAnswer."""
-        if self.read_back is not None:
+    def confirm(self, client: Client, data: Data, mark: str, number: int, seconds: float = 10.0) -> None:
+        """See that the request of this number does what it should within some seconds, if it changes anything.
+
+        The load ends in the middle of requests, and the one looked for may be among these. Raises WrongAnswer.
+        """
+        deadline = time.monotonic() + seconds
+        while self.read_back is not None:
             try:
-                self.read_back(client, data, mark, number)
+                return self.read_back(client, data, mark, number)
             except (KeyError, ValueError, IndexError, StopIteration, WrongAnswer) as error:
-                raise WrongAnswer(f"{client.name}: {self.name}: request {number} of {mark} did nothing: {error!r}") from error
+                if time.monotonic() > deadline:
+                    raise WrongAnswer(f"{client.name}: {self.name}: request {number} of {mark} did nothing: {error!r}") from error
+            time.sleep(0.2)
 
 
 def _position(number: int) -> int:
