@@ -29,7 +29,7 @@ def main() -> int:
     embedded = {"DATABASE_URL": "", "CELERY_BROKER_URL": "", "ARTIFACT_ROOT": "", "PUBLIC_URL": f"http://127.0.0.1:{port}"}
     started = time.monotonic()
     try:
-        say(f"Starting Countersign on http://127.0.0.1:{port} with web, worker and beat; logs in {home / 'logs'}")
+        say(f"Starting Countersign on http://127.0.0.1:{port} with web, worker, checks and beat; logs in {home / 'logs'}")
         with Stack(port=port, home=home, environment=embedded) as stack:
             people = create_accounts(stack)
             MainJob(stack, people).run()

@@ -58,7 +58,9 @@ def register(user: User, folder: Path) -> ModelVersion:
     for file in (p for p in folder.rglob("*") if p.is_file()):
         content = file.read_bytes()
         path = f"model/{file.relative_to(folder)}"
-        tracking_commands.put_run_artifact(actor=who, run_id=run, path=path, stream=io.BytesIO(content), expected_bytes=len(content))
+        tracking_commands.put_run_artifact(
+            actor=who, run_id=run, path=path, stream=io.BytesIO(content), expected_bytes=len(content)
+        )
     registry_commands.create_model(actor=who, name="m")
     return registry_commands.register_version(actor=who, model_name="m", source=f"runs:/{run}/model", run_id=run)
 
