@@ -52,10 +52,13 @@ class Operation:
 
         The load ends in the middle of requests, and the one looked for may be among these. Raises WrongAnswer.
         """
+        if self.read_back is None:
+            return
         deadline = time.monotonic() + seconds
-        while self.read_back is not None:
+        while True:
             try:
-                return self.read_back(client, data, mark, number)
+                self.read_back(client, data, mark, number)
+                return
             except (KeyError, ValueError, IndexError, StopIteration, WrongAnswer) as error:
                 if time.monotonic() > deadline:
                     raise WrongAnswer(f"{client.name}: {self.name}: request {number} of {mark} did nothing: {error!r}") from error
