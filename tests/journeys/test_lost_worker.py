@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from scripts.stack import Stack, commands, free_port
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(400)]
