@@ -99,8 +99,9 @@ def _version(request: PageRequest, name: str, number: int, *, status: int = 200,
     guarded = next((g for g in guards if g.kind == "stage" and g.name == "Production"), guards[0] if guards else None)
     verdict = champion = None
     if guarded is not None:
-        verdict = queries.outlook(actor, subject, target_kind=guarded.kind, target=guarded.name)
         champion = holder(subject.model, target_kind=guarded.kind, target=guarded.name)
+        if champion is None or champion.pk != subject.pk:  # nothing stands between a version and where it is
+            verdict = queries.outlook(actor, subject, target_kind=guarded.kind, target=guarded.name)
     runs = governance_queries.check_runs(actor).filter(version=subject)[:30]
     shown = present.version_page(
         detail,
