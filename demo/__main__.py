@@ -7,7 +7,6 @@ every step held.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,20 +14,22 @@ from pathlib import Path
 import requests
 
 from demo.cast import PEOPLE, create_accounts
+from demo.home import begin_anew
 from demo.main_job import MainJob
 from demo.steps import StepFailed, say
-from scripts.stack import ROOT, Stack, StackError, free_port
+from scripts.stack import ROOT, Stack, StackError, free_port, require_free
 
 
 def main() -> int:
     keep_serving = sys.stdin is not None and sys.stdin.isatty() and not os.environ.get("DEMO_EXIT")
-    # A home of its own, emptied at each start: the demo tells one story from its beginning, and never touches your data.
-    home = Path(os.environ.get("COUNTERSIGN_HOME") or ROOT / "var") / "demo"
-    shutil.rmtree(home, ignore_errors=True)
+    home = Path(os.environ.get("COUNTERSIGN_HOME") or ROOT / "var").resolve()
     port = int(os.environ.get("PORT") or 0) or free_port()
     embedded = {"DATABASE_URL": "", "CELERY_BROKER_URL": "", "ARTIFACT_ROOT": "", "PUBLIC_URL": f"http://127.0.0.1:{port}"}
     started = time.monotonic()
     try:
+        require_free(home)
+        if kept := begin_anew(home):
+            say(f"An instance was here; it is kept in {kept}")
         say(f"Starting Countersign on http://127.0.0.1:{port} with web, worker, checks and beat; logs in {home / 'logs'}")
         with Stack(port=port, home=home, environment=embedded) as stack:
             people = create_accounts(stack)

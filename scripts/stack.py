@@ -28,6 +28,9 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 LONG_RUNNING = ("web", "worker", "checks", "beat")
 STOP_SECONDS = 15.0
+LOCK = "instance.lock"
+# Left by the demo in its home; an instance that somebody runs for themselves is theirs, and no demo may begin anew over it.
+DEMO_MARK = "made-by-demo"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -175,13 +178,22 @@ class Stack:
 
     def _claim(self) -> None:
         self.logs.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.home / "instance.lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StackError(f"another instance uses {self.home}; give this one a COUNTERSIGN_HOME of its own") from None
+        require_free(self.home)
+        self._lock = (self.home / LOCK).open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         if why := _why_not(self.host, self.port):
             raise StackError(f"port {self.port} cannot be used ({why}); choose another: PORT=8010")
+
+
+def require_free(home: Path) -> None:
+    """Return if no instance uses a home. Raises StackError if one does."""
+    if not (home / LOCK).exists():
+        return
+    with (home / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StackError(f"another instance uses {home}; give this one a COUNTERSIGN_HOME of its own") from None
 
 
 def _why_not(host: str, port: int) -> str:
@@ -226,6 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
     status = 0
     try:
         print(f"countersign: starting in {stack.home}", flush=True)
+        (stack.home / DEMO_MARK).unlink(missing_ok=True)
         stack.start()
         stack.wait_healthy()
         setting = "" if stack.home == ROOT / "var" else f"COUNTERSIGN_HOME={stack.home} "
