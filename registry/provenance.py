@@ -10,7 +10,8 @@ from registry.lineage import Draft
 from registry.manifest import REQUIREMENTS, Manifest
 from registry.models import EdgeKind, ModelVersion, NodeKind
 from registry.sources import Source
-from tracking.models import LoggedModel, Run, RunInput, RunTag
+from registry.sql import fetch
+from tracking.models import LoggedModel, Run
 
 _COMMIT = "mlflow.source.git.commit"
 _SCRIPT = "mlflow.source.name"
@@ -68,21 +69,25 @@ def _logged_model_draft(logged: LoggedModel) -> Draft:
 
 
 def _datasets(run: Run) -> list[Draft]:
-    used = RunInput.objects.filter(run=run).select_related("dataset").order_by("pk")
+    used = fetch(
+        """SELECT d.experiment_id, d.name, d.digest, d.source_type FROM tracking_runinput i
+             JOIN tracking_inputdataset d ON d.id = i.dataset_id WHERE i.run_id = %s ORDER BY i.id""",
+        [run.pk],
+    )
     return [
         Draft(
             NodeKind.DATASET,
-            _short(f"{row.dataset.experiment_id}/{row.dataset.name}/{row.dataset.digest}"),
-            f"{row.dataset.name} {row.dataset.digest}".strip(),
-            scope=f"experiment:{row.dataset.experiment_id}",
-            attributes={"name": row.dataset.name, "digest": row.dataset.digest, "source_type": row.dataset.source_type},
+            _short(f"{experiment_id}/{name}/{digest}"),
+            f"{name} {digest}".strip(),
+            scope=f"experiment:{experiment_id}",
+            attributes={"name": name, "digest": digest, "source_type": source_type},
         )
-        for row in used
+        for experiment_id, name, digest, source_type in used
     ]
 
 
 def _code(run: Run) -> list[Draft]:
-    tags = dict(RunTag.objects.filter(run=run, key__in=(_COMMIT, _SCRIPT)).values_list("key", "value"))
+    tags = dict(fetch("SELECT key, value FROM tracking_runtag WHERE run_id = %s AND key IN (%s, %s)", [run.pk, _COMMIT, _SCRIPT]))
     commit, script = tags.get(_COMMIT, ""), tags.get(_SCRIPT, "")
     if not commit and not script:
         return []

@@ -12,7 +12,7 @@ from core.access import Actor, Permission
 from core.errors import Invalid, NotFound
 from registry import rows
 from registry.models import AliasAssignment, ModelVersion, StageAssignment
-from tracking.models import LoggedModel, Run
+from tracking.models import Experiment, LoggedModel, Run
 
 MAX_SOURCE = 2048
 
@@ -169,7 +169,9 @@ def _version(actor: Actor, name: str, rest: str) -> ModelVersion:
 def _run(actor: Actor, run_id: str | None) -> Run | None:
     if not run_id:
         return None
-    return access.visible(actor, Run.objects.filter(pk=run_id), Permission.EXPERIMENT_READ, "experiment").first()
+    granted, parameters = access.granted_sql(actor, Permission.EXPERIMENT_READ, Experiment, "r.experiment_id")
+    statement = f"SELECT r.* FROM tracking_run r WHERE r.id = %s AND {granted}"
+    return next(iter(Run.objects.raw(statement, [run_id, *parameters])), None)
 
 
 def _visible_logged_model(actor: Actor, model_id: str) -> LoggedModel | None:
