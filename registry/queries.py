@@ -1,14 +1,18 @@
-"""Read what exists as pages, reports and the REST API show it, limited to what the actor may see."""
+"""Read models and versions as they are, or as they stood at a time, limited to what the actor may see.
+
+What a time changes is which there were and where they stood; names, descriptions and tags are those of now.
+Whatever shows many takes a fixed number of statements. What MLflow asks for, often and at once, is read by ``registry.records``.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models import Count, Max, Model, QuerySet
 
 from artifacts import paths
 from artifacts import queries as artifacts
@@ -17,7 +21,8 @@ from artifacts.queries import FileInfo
 from core import access
 from core.access import Actor, Permission
 from core.errors import Invalid, NotFound
-from registry import names
+from registry import history, names
+from registry.history import Period, existed, held
 from registry.models import (
     AliasAssignment,
     ModelVersion,
@@ -25,11 +30,13 @@ from registry.models import (
     ModelVersionTag,
     RegisteredModel,
     RegisteredModelTag,
+    Stage,
     StageAssignment,
 )
 from registry.rows import frozen_by
+from tracking.models import Run
 
-_ORDERS = {"name": "name", "-name": "-name", "updated": "updated_ms", "-updated": "-updated_ms"}
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -50,13 +57,10 @@ class ModelSummary:
     aliases: dict[str, int]
     tags: dict[str, str]
 
-
-@dataclass(frozen=True)
-class ModelList:
-    """One page of models, and how many there are in all that the actor may see."""
-
-    items: list[ModelSummary]
-    total: int
+    @property
+    def latest(self) -> int | None:
+        """Return the number of the newest version: every version that was not deleted is in a stage."""
+        return max(self.stages.values(), default=None)
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,13 @@ class VersionSummary:
 
 
 @dataclass(frozen=True)
-class ModelPage:
-    """A model with its versions, newest first, and what the actor may do with it."""
+class VersionDetail(VersionSummary):
+    """A version with where its files lie and what its MLmodel file says."""
 
-    model: ModelSummary
-    versions: list[VersionSummary]
-    may_write: bool
-    may_manage: bool
+    status_message: str
+    storage_location: str
+    run_link: str
+    mlmodel: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -101,141 +105,203 @@ class FileLine:
 
 
 @dataclass(frozen=True)
-class VersionPage:
-    """A version with its manifest and what its MLmodel file says."""
+class ModelList:
+    """Models by name. production: model -> every version in Production, newest first. people: username -> display name."""
 
-    version: VersionSummary
+    models: list[ModelSummary]
+    production: dict[str, list[int]]
+    people: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ModelHistory:
+    """A model with its newest versions and what was moved last. stages: all there are. runs: run id -> name."""
+
     model: ModelSummary
-    storage_location: str
-    run_link: str
-    mlmodel: dict[str, Any]
+    stages: list[str]
+    versions: list[VersionDetail]
+    moves: list[Period]
+    people: dict[str, str]
+    runs: dict[str, str]
+
+
+@dataclass(frozen=True)
+class VersionHistory:
+    """A version with its manifest, of which ``file_count`` says the full length, and what it held last."""
+
+    version: VersionDetail
+    risk_tier: str
     files: list[FileLine]
-    may_write: bool
-    may_manage: bool
-
-
-@dataclass(frozen=True)
-class Period:
-    """A version held a place, a stage or an alias, from one time to another; without an end it still does."""
-
-    place: str
-    version: int
-    valid_from: datetime
-    valid_to: datetime | None
-    assigned_by: str
-    request_id: int | None
-
-
-@dataclass(frozen=True)
-class Placements:
-    """What stood where at one time: stage -> numbers, newest first; alias -> number."""
-
-    at: datetime
-    stages: dict[str, list[int]] = field(default_factory=dict)
-    aliases: dict[str, int] = field(default_factory=dict)
+    file_count: int
+    moves: list[Period]
+    people: dict[str, str]
+    runs: dict[str, str]
 
 
 def models(
-    actor: Actor,
-    *,
-    text: str = "",
-    risk_tier: str | None = None,
-    owner_team: str | None = None,
-    stage: str | None = None,
-    order_by: str = "name",
-    limit: int = 50,
-    offset: int = 0,
-) -> ModelList:
-    """Return a page of the models, but for prompts.
-
-    text: found in name or description, in any case. stage: some version is in it. order_by: name, -name, updated or -updated.
-    """
-    rows = _visible_models(actor).filter(deleted_at__isnull=True, is_prompt=False)
+    actor: Actor, *, text: str = "", risk_tier: str = "", owner_team: str = "", tag: str = "", as_of: datetime | None = None
+) -> QuerySet[RegisteredModel]:
+    """Return the models the actor may see, but for prompts. text: found in the name. tag: ``key`` or ``key=value``."""
+    rows = RegisteredModel.objects.filter(existed(as_of), is_prompt=False).select_related("owner_team", "created_by")
     if text:
-        rows = rows.filter(Q(name__icontains=text) | Q(description__icontains=text))
+        rows = rows.filter(name__icontains=text)
     if risk_tier:
         rows = rows.filter(risk_tier=risk_tier)
     if owner_team:
         rows = rows.filter(owner_team__name=owner_team)
+    if tag:
+        rows = rows.filter(pk__in=_tagged(RegisteredModelTag.objects.all(), tag).values("model"))
+    return access.visible(actor, rows, Permission.MODEL_READ)
+
+
+def model(actor: Actor, name: str, *, as_of: datetime | None = None) -> RegisteredModel:
+    """Return a model. Raises NotFound if it is absent or hidden, or was not there at that time."""
+    rows = RegisteredModel.objects.filter(existed(as_of), name=name).select_related("owner_team", "created_by")
+    found = access.visible(actor, rows, Permission.MODEL_READ).first()
+    if found is None:
+        raise NotFound(f"There is no registered model {name!r}, or you may not see it.")
+    return found
+
+
+def model_list(actor: Actor, *, text: str = "", after: str = "", limit: int = 50) -> ModelList:
+    """Return the first models by name, after a name if one is given. text: found in the name."""
+    rows = models(actor, text=text)
+    if after:
+        rows = rows.filter(name__gt=after)
+    found = list(rows.order_by("name")[:limit])
+    production: dict[str, list[int]] = defaultdict(list)
+    standing = StageAssignment.objects.filter(held(None), model__in=[row.pk for row in found], stage="Production")
+    for name, number in standing.order_by("-version__number").values_list("model__name", "version__number"):
+        production[name].append(number)
+    return ModelList(model_summaries(found), dict(production), _people(found))
+
+
+def model_history(row: RegisteredModel, *, versions: int = 200, moves: int = 200) -> ModelHistory:
+    """Return a model that the actor was found to see, with at most so many versions, newest first, and moves."""
+    found = list(_with_people(row.versions.filter(existed(None))).order_by("-number")[:versions])
+    return ModelHistory(
+        model_summaries([row])[0],
+        list(Stage.objects.order_by("position").values_list("name", flat=True)),
+        version_details(found),
+        history.moves(row, limit=moves),
+        _people([row, *found]),
+        _runs(found),
+    )
+
+
+def model_summaries(rows: list[RegisteredModel], as_of: datetime | None = None) -> list[ModelSummary]:
+    """Return summaries of models in their order, by three statements however many they are."""
+    ids = [row.pk for row in rows]
+    newest: dict[int, dict[str, int]] = defaultdict(dict)
+    counts: dict[int, int] = defaultdict(int)
+    standing = StageAssignment.objects.filter(held(as_of), model__in=ids).order_by("stage__position")
+    for owner, stage, number, count in standing.values_list("model", "stage").annotate(Max("version__number"), Count("pk")):
+        newest[owner][stage] = number
+        counts[owner] += count
+    aliases: dict[int, dict[str, int]] = defaultdict(dict)
+    named = AliasAssignment.objects.filter(held(as_of), model__in=ids).order_by("alias")
+    for owner, alias, number in named.values_list("model", "alias", "version__number"):
+        aliases[owner][alias] = number
+    tags = _tags(RegisteredModelTag.objects.filter(model__in=ids).values_list("model", "key", "value"))
+    return [
+        ModelSummary(
+            id=row.pk,
+            name=row.name,
+            description=row.description,
+            risk_tier=row.risk_tier,
+            owner_team=row.owner_team.name if row.owner_team else "",
+            created_by=row.created_by.username if row.created_by else "",
+            created_at=_moment(row.created_ms),
+            updated_at=_moment(row.updated_ms),
+            deleted_at=row.deleted_at,
+            version_count=counts[row.pk],
+            stages=newest[row.pk],
+            aliases=aliases[row.pk],
+            tags=tags[row.pk],
+        )
+        for row in rows
+    ]
+
+
+def versions(
+    owner: RegisteredModel,
+    *,
+    stage: str = "",
+    alias: str = "",
+    tag: str = "",
+    run_id: str = "",
+    content_digest: str = "",
+    as_of: datetime | None = None,
+) -> QuerySet[ModelVersion]:
+    """Return the versions of a model that the actor was found to see. stage, alias: held then. tag: ``key`` or ``key=value``."""
+    rows = _with_people(ModelVersion.objects.filter(existed(as_of), model=owner))
     if stage:
-        standing = StageAssignment.objects.filter(stage__name__iexact=stage, valid_to__isnull=True)
-        rows = rows.filter(pk__in=standing.values("model_id"))
-    total = rows.count()
-    page = rows.select_related("owner_team", "created_by").order_by(_ORDERS.get(order_by, "name"), "pk")
-    return ModelList(_summaries(list(page[offset : offset + limit])), total)
+        standing = StageAssignment.objects.filter(held(as_of), model=owner, stage__name__iexact=stage)
+        rows = rows.filter(pk__in=standing.values("version"))
+    if alias:
+        rows = rows.filter(pk__in=AliasAssignment.objects.filter(held(as_of), model=owner, alias=alias).values("version"))
+    if tag:
+        rows = rows.filter(pk__in=_tagged(ModelVersionTag.objects.all(), tag).values("version"))
+    if run_id:
+        rows = rows.filter(run_id=run_id)
+    if content_digest:
+        rows = rows.filter(content_digest=content_digest)
+    return rows
 
 
-def model_page(actor: Actor, name: str) -> ModelPage:
-    """Return a model with its versions. Raises NotFound if it is absent or hidden."""
-    model = _model(actor, name)
-    rows = ModelVersion.objects.filter(model=model, deleted_at__isnull=True).select_related("created_by").order_by("-number")
-    return ModelPage(
-        _summaries([model])[0],
-        _version_summaries(model, list(rows)),
-        may_write=access.explain(actor, Permission.MODEL_WRITE, model).allowed,
-        may_manage=access.explain(actor, Permission.MODEL_MANAGE, model).allowed,
+def version(actor: Actor, name: str, number: int, *, as_of: datetime | None = None) -> ModelVersion:
+    """Return a version with its model. Raises NotFound if it is absent or hidden, or was not there at that time."""
+    rows = ModelVersion.objects.filter(existed(as_of), existed(as_of, "model__"), model__name=name, number=number)
+    found = access.visible(actor, _with_people(rows), Permission.MODEL_READ, "model").first()
+    if found is None:
+        raise NotFound(f"There is no version {number} of a registered model {name!r}, or you may not see it.")
+    return found
+
+
+def version_summaries(rows: list[ModelVersion], as_of: datetime | None = None) -> list[VersionSummary]:
+    """Return summaries of versions in their order, by three statements however many they are."""
+    return [VersionSummary(**members) for members in _version_members(rows, as_of)]
+
+
+def version_details(rows: list[ModelVersion], as_of: datetime | None = None) -> list[VersionDetail]:
+    """Return versions with all that is written of them, by three statements however many they are."""
+    return [
+        VersionDetail(
+            **members,
+            status_message=row.status_message,
+            storage_location=row.storage_location,
+            run_link=row.run_link,
+            mlmodel=row.mlmodel,
+        )
+        for row, members in zip(rows, _version_members(rows, as_of), strict=True)
+    ]
+
+
+def version_history(row: ModelVersion, *, files: int = 200, moves: int = 100) -> VersionHistory:
+    """Return a version that the actor was found to see, with at most so many files and moves."""
+    return VersionHistory(
+        version_details([row])[0],
+        row.model.risk_tier,
+        manifest(row, limit=files),
+        ModelVersionFile.objects.filter(version=row).count(),
+        history.moves(row, limit=moves),
+        _people([row]),
+        _runs([row]),
     )
 
 
-def version(actor: Actor, name: str, number: str | int) -> VersionPage:
-    """Return a version with its manifest. Raises NotFound if it is absent or hidden, Invalid for what is no number."""
-    model = _model(actor, name)
-    row = (
-        ModelVersion.objects.filter(model=model, number=names.version_number(number), deleted_at__isnull=True)
-        .select_related("created_by")
-        .first()
-    )
-    if row is None:
-        raise NotFound(f"The model {name!r} has no version {number}.")
-    files = ModelVersionFile.objects.filter(version=row).order_by("path").values_list("path", "digest", "size_bytes")
-    return VersionPage(
-        _version_summaries(model, [row])[0],
-        _summaries([model])[0],
-        storage_location=row.storage_location,
-        run_link=row.run_link,
-        mlmodel=row.mlmodel,
-        files=[FileLine(path, f"sha256:{digest}", size) for path, digest, size in files],
-        may_write=access.explain(actor, Permission.MODEL_WRITE, model).allowed,
-        may_manage=access.explain(actor, Permission.MODEL_MANAGE, model).allowed,
-    )
-
-
-def stage_history(actor: Actor, name: str, as_of: datetime | None = None) -> list[Period]:
-    """Return every stay of a version in a stage, the latest first; given a time, those that held then.
-
-    Also of a model that was deleted, if no other has its name now. Raises NotFound if it is absent or hidden.
-    """
-    held = StageAssignment.objects.filter(model=_model(actor, name, deleted_too=True)).annotate(place=F("stage_id"))
-    return _periods(held, as_of)
-
-
-def alias_history(actor: Actor, name: str, as_of: datetime | None = None) -> list[Period]:
-    """Return every time a version was named by an alias, as ``stage_history`` does for stages."""
-    held = AliasAssignment.objects.filter(model=_model(actor, name, deleted_too=True)).annotate(place=F("alias"))
-    return _periods(held, as_of)
-
-
-def placements(actor: Actor, name: str, as_of: datetime | None = None) -> Placements:
-    """Return which versions stood in which stage and under which alias at a time, now if none is given.
-
-    Raises NotFound if the model is absent or hidden.
-    """
-    at = as_of or datetime.now(UTC)
-    stages: dict[str, list[int]] = defaultdict(list)
-    for period in stage_history(actor, name, at):
-        stages[period.place].append(period.version)
-    return Placements(
-        at,
-        {stage: sorted(numbers, reverse=True) for stage, numbers in sorted(stages.items())},
-        {period.place: period.version for period in sorted(alias_history(actor, name, at), key=lambda p: p.place)},
-    )
+def manifest(row: ModelVersion, *, limit: int | None = None) -> list[FileLine]:
+    """Return a version's files, by path, at most so many of them."""
+    lines = ModelVersionFile.objects.filter(version=row).order_by("path").values_list("path", "digest", "size_bytes")[:limit]
+    return [FileLine(path, f"sha256:{digest}", size) for path, digest, size in lines]
 
 
 def may_read_artifact(actor: Actor, path: str) -> bool:
     """Return whether a path of the artifact tree belongs to a version of a model that the actor may read."""
     holders = FrozenTree.objects.filter(path__in=paths.with_ancestors(paths.safe(path))).values_list("holder", flat=True)
     owners = {model_id for holder in holders if (model_id := frozen_by(holder)) is not None}
-    return bool(owners) and _visible_models(actor).filter(pk__in=owners, deleted_at__isnull=True).exists()
+    rows = RegisteredModel.objects.filter(existed(None), pk__in=owners)
+    return bool(owners) and access.visible(actor, rows, Permission.MODEL_READ).exists()
 
 
 def version_file(actor: Actor, name: str, number: str | int, path: str) -> FileInfo:
@@ -245,9 +311,7 @@ def version_file(actor: Actor, name: str, number: str | int, path: str) -> FileI
     Raises NotFound, or Invalid for an unsafe path and for a folder.
     """
     wanted = paths.safe_file(path)
-    row = ModelVersion.objects.filter(
-        model=_model(actor, name), number=names.version_number(number), deleted_at__isnull=True
-    ).first()
+    row = ModelVersion.objects.filter(existed(None), model=model(actor, name), number=names.version_number(number)).first()
     if row is None:
         raise NotFound(f"The model {name!r} has no version {number}.")
     lines = ModelVersionFile.objects.filter(version=row)
@@ -262,98 +326,57 @@ def version_file(actor: Actor, name: str, number: str | int, path: str) -> FileI
     return artifacts.file_at(paths.join(folder, wanted))
 
 
-def _visible_models(actor: Actor) -> QuerySet[RegisteredModel]:
-    return access.visible(actor, RegisteredModel.objects.all(), Permission.MODEL_READ)
-
-
-def _model(actor: Actor, name: str, *, deleted_too: bool = False) -> RegisteredModel:
-    rows = _visible_models(actor).filter(name=name).select_related("owner_team", "created_by")
-    if not deleted_too:
-        rows = rows.filter(deleted_at__isnull=True)
-    found = rows.order_by(F("deleted_at").desc(nulls_first=True)).first()
-    if found is None:
-        raise NotFound(f"There is no registered model {name!r}, or you may not see it.")
-    return found
-
-
-def _periods(held: QuerySet[Any], as_of: datetime | None) -> list[Period]:
-    if as_of is not None:
-        held = held.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=as_of), valid_from__lte=as_of)
-    rows = held.order_by("-valid_from", "-pk").values_list(
-        "place", "version__number", "valid_from", "valid_to", "assigned_by", "request_id"
-    )
-    return [Period(*row) for row in rows]
-
-
-def _summaries(rows: list[RegisteredModel]) -> list[ModelSummary]:
-    """Return summaries of models in their order, by three statements however many they are."""
+def _version_members(rows: list[ModelVersion], as_of: datetime | None) -> list[dict[str, Any]]:
     ids = [row.pk for row in rows]
-    stages: dict[int, dict[str, int]] = defaultdict(dict)
-    counts: dict[int, int] = defaultdict(int)
-    standing = StageAssignment.objects.filter(model__in=ids, valid_to__isnull=True).order_by("stage__position")
-    for owner, stage, newest, count in standing.values_list("model", "stage").annotate(Max("version__number"), Count("pk")):
-        stages[owner][stage] = newest
-        counts[owner] += count
-    aliases: dict[int, dict[str, int]] = defaultdict(dict)
-    named = AliasAssignment.objects.filter(model__in=ids, valid_to__isnull=True).order_by("alias")
-    for owner, alias, number in named.values_list("model", "alias", "version__number"):
-        aliases[owner][alias] = number
-    tags = _tags(RegisteredModelTag.objects.filter(model__in=ids).order_by("key").values_list("model", "key", "value"))
-    return [
-        ModelSummary(
-            id=row.pk,
-            name=row.name,
-            description=row.description,
-            risk_tier=row.risk_tier,
-            owner_team=row.owner_team.name if row.owner_team else "",
-            created_by=row.created_by.username if row.created_by else "",
-            created_at=_moment(row.created_ms),
-            updated_at=_moment(row.updated_ms),
-            deleted_at=row.deleted_at,
-            version_count=counts[row.pk],
-            stages=stages[row.pk],
-            aliases=aliases[row.pk],
-            tags=tags[row.pk],
-        )
-        for row in rows
-    ]
-
-
-def _version_summaries(model: RegisteredModel, rows: list[ModelVersion]) -> list[VersionSummary]:
-    """Return summaries of a model's versions in their order, by three statements however many they are."""
-    ids = [row.pk for row in rows]
-    stages = dict(StageAssignment.objects.filter(version__in=ids, valid_to__isnull=True).values_list("version", "stage"))
+    stages = dict(StageAssignment.objects.filter(held(as_of), version__in=ids).values_list("version", "stage"))
     aliases: dict[int, list[str]] = defaultdict(list)
-    named = AliasAssignment.objects.filter(version__in=ids, valid_to__isnull=True).order_by("alias")
+    named = AliasAssignment.objects.filter(held(as_of), version__in=ids).order_by("alias")
     for owner, alias in named.values_list("version", "alias"):
         aliases[owner].append(alias)
-    tags = _tags(ModelVersionTag.objects.filter(version__in=ids).order_by("key").values_list("version", "key", "value"))
+    tags = _tags(ModelVersionTag.objects.filter(version__in=ids).values_list("version", "key", "value"))
     return [
-        VersionSummary(
-            id=row.pk,
-            model=model.name,
-            number=row.number,
-            stage=stages[row.pk],
-            aliases=aliases[row.pk],
-            description=row.description or "",
-            created_by=row.created_by.username if row.created_by else "",
-            created_at=_moment(row.created_ms),
-            updated_at=_moment(row.updated_ms),
-            run_id=row.run_id,
-            logged_model_id=row.logged_model_id,
-            source=row.source,
-            status=row.status,
-            content_digest=row.content_digest,
-            size_bytes=row.size_bytes,
-            tags=tags[row.pk],
-        )
+        {
+            "id": row.pk,
+            "model": row.model.name,
+            "number": row.number,
+            "stage": stages.get(row.pk, ""),
+            "aliases": aliases[row.pk],
+            "description": row.description or "",
+            "created_by": row.created_by.username if row.created_by else "",
+            "created_at": _moment(row.created_ms),
+            "updated_at": _moment(row.updated_ms),
+            "run_id": row.run_id,
+            "logged_model_id": row.logged_model_id,
+            "source": row.source,
+            "status": row.status,
+            "content_digest": row.content_digest,
+            "size_bytes": row.size_bytes,
+            "tags": tags[row.pk],
+        }
         for row in rows
     ]
+
+
+def _with_people(rows: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
+    return rows.select_related("created_by", "model")
+
+
+def _people(rows: Iterable[RegisteredModel | ModelVersion]) -> dict[str, str]:
+    return {row.created_by.username: row.created_by.display_name for row in rows if row.created_by}
+
+
+def _runs(rows: Iterable[ModelVersion]) -> dict[str, str]:
+    return dict(Run.objects.filter(pk__in={row.run_id for row in rows if row.run_id}).values_list("pk", "name"))
+
+
+def _tagged(rows: QuerySet[M], tag: str) -> QuerySet[M]:
+    key, equal, value = tag.partition("=")
+    return rows.filter(key=key, value=value) if equal else rows.filter(key=key)
 
 
 def _tags(rows: Iterable[tuple[int, str, str]]) -> dict[int, dict[str, str]]:
     found: dict[int, dict[str, str]] = defaultdict(dict)
-    for owner, key, value in rows:
+    for owner, key, value in sorted(rows):
         found[owner][key] = value
     return found
 

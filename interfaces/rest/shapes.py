@@ -9,7 +9,7 @@ from uuid import UUID
 
 from governance.facts import VersionFacts
 from governance.gate import RequirementResult, Verdict
-from registry.queries import Period
+from registry.history import Period
 from workflows.queries import DecisionRow, Eligibility, PinRow, RequestRow, ReviewRow, TimelineEntry
 
 
@@ -204,9 +204,9 @@ class HistoryRow:
     request: int | None
 
     @classmethod
-    def of(cls, kind: str, p: Period) -> HistoryRow:
+    def of(cls, p: Period) -> HistoryRow:
         """Return a period as the API writes it."""
-        return cls(kind, p.place, p.version, p.valid_from, p.valid_to, p.assigned_by, p.request_id)
+        return cls(p.kind, p.place, p.version, p.valid_from, p.valid_to, p.assigned_by, p.request_id)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from core import canonical
 from core.access import Actor, Permission, explain
 from core.errors import AlreadyExists, Conflict, Denied, Invalid, NotFound
 from core.models import AuditEvent, User
-from registry import commands, lineage, placement, queries
+from registry import commands, history, lineage, placement, queries
 from registry.models import LineageNode, ModelVersion, ModelVersionFile, RegisteredModel, StageAssignment
 from tests.cast import actor, person
 from tests.registry.conftest import Training, put
@@ -292,8 +292,8 @@ def test_deleting_ends_where_a_version_stood_and_keeps_that_it_stood_there(credi
         placement.assign_alias(credit, "champion", version, actor=someone)
     commands.delete_version(actor=someone, model_name="credit", number=1)
     assert not StageAssignment.objects.filter(valid_to__isnull=True).exists()
-    assert [period.place for period in queries.stage_history(someone, "credit")] == ["Production", "None"]
-    assert [period.place for period in queries.alias_history(someone, "credit")] == ["champion"]
+    assert [period.place for period in history.stage_history(someone, "credit")] == ["Production", "None"]
+    assert [period.place for period in history.alias_history(someone, "credit")] == ["champion"]
     assert LineageNode.objects.get(key=f"model_version:{credit.pk}/1").tombstoned_at is not None
     assert events("version.deleted")[0]["before"] == {"stages": ["Production"], "aliases": ["champion"]}
 
@@ -302,8 +302,8 @@ def test_a_deleted_models_name_is_free_and_its_numbers_begin_again(credit: Regis
     s3(someone)
     commands.delete_model(actor=someone, name="credit")
     with pytest.raises(NotFound):
-        queries.model_page(someone, "credit")
-    assert queries.stage_history(someone, "credit")
+        queries.model(someone, "credit")
+    assert history.stage_history(someone, "credit")
     commands.create_model(actor=someone, name="credit")
     assert s3(someone).number == 1
 
@@ -314,7 +314,7 @@ def test_renaming_takes_versions_and_lineage_along(credit: RegisteredModel, some
     with pytest.raises(AlreadyExists):
         commands.rename_model(actor=someone, name="credit", new_name="taken")
     commands.rename_model(actor=someone, name="credit", new_name="loans")
-    assert queries.version(someone, "loans", 1).version.number == 1
+    assert queries.version(someone, "loans", 1).model.name == "loans"
     (node,) = lineage.walk(someone, "model_version:loans/1").nodes
     assert node.label == "loans v1" and node.attributes["model"] == "loans"
     assert events("model.renamed")[0]["before"] == {"name": "credit"}
@@ -322,7 +322,7 @@ def test_renaming_takes_versions_and_lineage_along(credit: RegisteredModel, some
 
 def test_tags_are_set_over_and_removed_with_an_event_each(credit: RegisteredModel, someone: Actor) -> None:
     s3(someone, tags=[("a", "1"), ("a", "2")])
-    assert queries.version(someone, "credit", 1).version.tags == {"a": "2"}
+    assert queries.version_summaries([queries.version(someone, "credit", 1)])[0].tags == {"a": "2"}
     commands.set_version_tag(actor=someone, model_name="credit", number="01", key="a", value="3")
     commands.delete_version_tag(actor=someone, model_name="credit", number=1, key="a")
     commands.delete_version_tag(actor=someone, model_name="credit", number=1, key="a")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.db import transaction
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from interfaces.rest import catalog, reads
+from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
 from interfaces.rest.base import Endpoint, Input, address_of, describe, read, read_query
 from interfaces.rest.idempotency import idempotent
@@ -16,7 +18,7 @@ from interfaces.rest.paging import page
 from interfaces.rest.rendering import Listing
 from interfaces.rest.shapes import AliasPeriod, HistoryRow, StagePeriod, StageRow
 from registry import commands as registry_commands
-from registry import queries
+from registry import history, queries
 from registry.models import RiskTier
 from registry.queries import ModelSummary
 from workflows import commands
@@ -62,8 +64,8 @@ class Models(Endpoint):
     def get(self, request: Request) -> Response:
         """List the registered models you may see, by name."""
         asked = read_query(ModelFilter, request, paged=True)
-        show = catalog.model_summaries(asked.get("as_of"))
-        return Response(page(request, catalog.models(actor_of(request), **asked), ordering=["name", "id"], show=show))
+        show = partial(queries.model_summaries, as_of=asked.get("as_of"))
+        return Response(page(request, queries.models(actor_of(request), **asked), ordering=["name", "id"], show=show))
 
     @describe("create_model", body=NewModel, response=ModelSummary, status=201, once=True)
     @idempotent
@@ -71,7 +73,7 @@ class Models(Endpoint):
         """Make an empty registered model; you may manage it."""
         made = registry_commands.create_model(actor=actor_of(request), **read(NewModel, request))
         return Response(
-            catalog.model_summaries(None)([catalog.model(actor_of(request), made.name)])[0],
+            queries.model_summaries([queries.model(actor_of(request), made.name)])[0],
             status=201,
             headers={"Location": address_of(request, made.name)},
         )
@@ -82,7 +84,7 @@ class OneModel(Endpoint):
     def get(self, request: Request, name: str) -> Response:
         """Read a registered model; at a time in the past also one that was deleted since."""
         as_of = read_query(AsOf, request).get("as_of")
-        return Response(catalog.model_summaries(as_of)([catalog.model(actor_of(request), name, as_of=as_of)])[0])
+        return Response(queries.model_summaries([queries.model(actor_of(request), name, as_of=as_of)], as_of)[0])
 
     @describe("change_model", body=ModelChange, response=ModelSummary)
     def patch(self, request: Request, name: str) -> Response:
@@ -90,7 +92,7 @@ class OneModel(Endpoint):
         actor, change = actor_of(request), read(ModelChange, request)
         new_name, tags = change.pop("name", None), change.pop("tags", {})
         with transaction.atomic():
-            catalog.model(actor, name)
+            queries.model(actor, name)
             if change:
                 commands.update_model(actor=actor, model_name=name, **change)
             for key, value in tags.items():
@@ -100,7 +102,7 @@ class OneModel(Endpoint):
                     commands.set_model_tag(actor=actor, model_name=name, key=key, value=value)
             if new_name is not None and new_name != name:
                 commands.rename_model(actor=actor, model_name=name, new_name=new_name)
-        return Response(catalog.model_summaries(None)([catalog.model(actor, new_name or name)])[0])
+        return Response(queries.model_summaries([queries.model(actor, new_name or name)])[0])
 
     @describe("delete_model", status=204)
     def delete(self, request: Request, name: str) -> Response:
@@ -114,7 +116,7 @@ class ModelStages(Endpoint):
     def get(self, request: Request, name: str) -> Response:
         """List which versions hold which stage, now or at a time."""
         at = read_query(AsOf, request).get("as_of") or timezone.now()
-        return Response([StagePeriod.of(p) for p in queries.stage_history(actor_of(request), name, at)])
+        return Response([StagePeriod.of(p) for p in history.stage_history(actor_of(request), name, at)])
 
 
 class ModelAliases(Endpoint):
@@ -122,7 +124,7 @@ class ModelAliases(Endpoint):
     def get(self, request: Request, name: str) -> Response:
         """List which version each alias names, now or at a time."""
         at = read_query(AsOf, request).get("as_of") or timezone.now()
-        return Response([AliasPeriod.of(p) for p in queries.alias_history(actor_of(request), name, at)])
+        return Response([AliasPeriod.of(p) for p in history.alias_history(actor_of(request), name, at)])
 
 
 class OneAlias(Endpoint):
@@ -143,10 +145,7 @@ class ModelHistory(Endpoint):
     @describe("list_model_history", response=list[HistoryRow])
     def get(self, request: Request, name: str) -> Response:
         """List every stay in a stage and under an alias, the latest first."""
-        actor = actor_of(request)
-        rows = [HistoryRow.of("stage", p) for p in queries.stage_history(actor, name)]
-        rows += [HistoryRow.of("alias", p) for p in queries.alias_history(actor, name)]
-        return Response(sorted(rows, key=lambda row: row.valid_from, reverse=True))
+        return Response([HistoryRow.of(p) for p in history.history(actor_of(request), name)])
 
 
 class Stages(Endpoint):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.db import transaction
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -9,17 +11,17 @@ from rest_framework.response import Response
 
 from governance import commands as governance_commands
 from governance.models import TargetKind
-from interfaces.rest import catalog, reads
+from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
 from interfaces.rest.base import Endpoint, Input, address_of, describe, read, read_query
-from interfaces.rest.catalog import VersionDetail
 from interfaces.rest.idempotency import idempotent
 from interfaces.rest.paging import page
 from interfaces.rest.rendering import Listing
 from interfaces.rest.shapes import CardRow, Outlook
 from interfaces.rest.views.models import AsOf
 from registry import commands as registry_commands
-from registry.queries import FileLine, VersionSummary
+from registry import queries as registry_queries
+from registry.queries import FileLine, VersionDetail, VersionSummary
 from workflows import commands, queries
 from workflows.queries import DecisionHistory
 
@@ -71,19 +73,23 @@ class Versions(Endpoint):
     def get(self, request: Request, name: str) -> Response:
         """List a model's versions, newest first."""
         asked = read_query(VersionFilter, request, paged=True)
-        owner = catalog.model(actor_of(request), name, as_of=asked.get("as_of"))
-        show = catalog.version_summaries(asked.get("as_of"))
-        return Response(page(request, catalog.versions(owner, **asked), ordering=["-number"], show=show))
+        owner = registry_queries.model(actor_of(request), name, as_of=asked.get("as_of"))
+        show = partial(registry_queries.version_summaries, as_of=asked.get("as_of"))
+        return Response(page(request, registry_queries.versions(owner, **asked), ordering=["-number"], show=show))
 
     @describe("register_version", body=NewVersion, response=VersionDetail, status=201, once=True)
     @idempotent
     def post(self, request: Request, name: str) -> Response:
         """Register the next version of a model from artifacts that lie here."""
         actor, asked = actor_of(request), read(NewVersion, request)
-        catalog.model(actor, name)  # first, so that a hidden model answers as one that does not exist, whatever the source
+        registry_queries.model(
+            actor, name
+        )  # first, so that a hidden model answers as one that does not exist, whatever the source
         made = registry_commands.register_version(actor=actor, model_name=name, **asked)
-        row = catalog.version(actor, name, made.number)
-        return Response(catalog.version_detail(row), status=201, headers={"Location": address_of(request, made.number)})
+        row = registry_queries.version(actor, name, made.number)
+        return Response(
+            registry_queries.version_details([row])[0], status=201, headers={"Location": address_of(request, made.number)}
+        )
 
 
 class OneVersion(Endpoint):
@@ -91,14 +97,15 @@ class OneVersion(Endpoint):
     def get(self, request: Request, name: str, number: int) -> Response:
         """Read a version."""
         as_of = read_query(AsOf, request).get("as_of")
-        return Response(catalog.version_detail(catalog.version(actor_of(request), name, number, as_of=as_of), as_of=as_of))
+        row = registry_queries.version(actor_of(request), name, number, as_of=as_of)
+        return Response(registry_queries.version_details([row], as_of)[0])
 
     @describe("change_version", body=VersionChange, response=VersionDetail)
     def patch(self, request: Request, name: str, number: int) -> Response:
         """Change description and tags, all of what is given or nothing."""
         actor, change = actor_of(request), read(VersionChange, request)
         with transaction.atomic():
-            catalog.version(actor, name, number)
+            registry_queries.version(actor, name, number)
             if "description" in change:
                 registry_commands.update_version(actor=actor, model_name=name, number=number, description=change["description"])
             for key, value in change.get("tags", {}).items():
@@ -106,7 +113,7 @@ class OneVersion(Endpoint):
                     registry_commands.delete_version_tag(actor=actor, model_name=name, number=number, key=key)
                 else:
                     registry_commands.set_version_tag(actor=actor, model_name=name, number=number, key=key, value=value)
-        return Response(catalog.version_detail(catalog.version(actor, name, number)))
+        return Response(registry_queries.version_details([registry_queries.version(actor, name, number)])[0])
 
     @describe("delete_version", status=204)
     def delete(self, request: Request, name: str, number: int) -> Response:
@@ -119,14 +126,14 @@ class VersionFiles(Endpoint):
     @describe("list_version_files", response=list[FileLine])
     def get(self, request: Request, name: str, number: int) -> Response:
         """List the files a version consists of, each with size and SHA-256."""
-        return Response(catalog.files(catalog.version(actor_of(request), name, number)))
+        return Response(registry_queries.manifest(registry_queries.version(actor_of(request), name, number)))
 
 
 class VersionCard(Endpoint):
     @describe("read_card", response=CardRow)
     def get(self, request: Request, name: str, number: int) -> Response:
         """Read the newest revision of a version's model card."""
-        return Response(reads.card(catalog.version(actor_of(request), name, number)))
+        return Response(reads.card(registry_queries.version(actor_of(request), name, number)))
 
     @describe("write_card", body=Card, response=CardRow)
     def put(self, request: Request, name: str, number: int) -> Response:
@@ -139,7 +146,7 @@ class VersionDecisions(Endpoint):
     @describe("list_version_decisions", response=list[DecisionHistory])
     def get(self, request: Request, name: str, number: int) -> Response:
         """Say everything that was decided about a version: requests, reviews, evidence, decisions and events."""
-        row = catalog.version(actor_of(request), name, number)
+        row = registry_queries.version(actor_of(request), name, number)
         return Response(queries.decision_history(actor_of(request), row.model.name, row.number))
 
 
@@ -149,7 +156,7 @@ class VersionOutlook(Endpoint):
         """Say what stands between a version and a stage or alias, from the evidence there is."""
         asked = read_query(Target, request)
         actor = actor_of(request)
-        verdict = queries.outlook(actor, catalog.version(actor, name, number), **asked)
+        verdict = queries.outlook(actor, registry_queries.version(actor, name, number), **asked)
         if verdict is None:
             return Response(Outlook(asked["target_kind"], asked["target"], governed=False, satisfied=None))
         return Response(Outlook(asked["target_kind"], asked["target"], True, verdict.satisfied, list(verdict.requirements)))
@@ -162,4 +169,4 @@ class VersionStage(Endpoint):
         """Move a version to a stage; refused where a policy guards the stage, with where to ask."""
         actor = actor_of(request)
         commands.transition_stage(actor=actor, model_name=name, version=number, **read(NewStage, request))
-        return Response(catalog.version_detail(catalog.version(actor, name, number)))
+        return Response(registry_queries.version_details([registry_queries.version(actor, name, number)])[0])

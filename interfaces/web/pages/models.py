@@ -15,7 +15,8 @@ from governance.queries import CheckRunRow
 from interfaces.web.pages import evidence, inbox, review, words
 from interfaces.web.pages.lineage import explore
 from interfaces.web.pages.words import Status
-from registry.catalogue import ModelDetail, Placement, VersionDetail, VersionRow
+from registry.history import Period
+from registry.queries import FileLine, ModelHistory, ModelList, ModelSummary, VersionDetail, VersionHistory
 from workflows.queries import RequestRow
 
 # The sections of a model card after Mitchell et al. 2019, in reading order; others follow by name.
@@ -33,6 +34,29 @@ _CARD_ORDER = (
     "caveats",
     "monitoring_plan",
 )
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """A line of the list of models. owner: a team, else who made it. production: the versions that are there."""
+
+    row: ModelSummary
+    owner: str
+    production: tuple[int, ...]
+    aliases: tuple[tuple[str, int], ...]
+
+
+def model_lines(found: ModelList) -> list[ModelLine]:
+    """Return the lines of the list of models."""
+    return [
+        ModelLine(
+            row,
+            row.owner_team or found.people.get(row.created_by, ""),
+            tuple(found.production.get(row.name, ())),
+            tuple(row.aliases.items()),
+        )
+        for row in found.models
+    ]
 
 
 @dataclass(frozen=True)
@@ -57,7 +81,9 @@ class Rung:
 
 @dataclass(frozen=True)
 class VersionLine:
-    row: VersionRow
+    row: VersionDetail
+    by: str
+    run: str
     note: str
     request_id: int | None
     status: Status | None
@@ -77,7 +103,9 @@ class Moved:
 
 @dataclass(frozen=True)
 class ModelPage:
-    detail: ModelDetail
+    row: ModelSummary
+    created_by: str
+    tags: tuple[tuple[str, str], ...]
     tier: str
     ladder: tuple[Rung, ...]
     alias_guards: tuple[tuple[str, tuple[str, ...]], ...]
@@ -93,44 +121,50 @@ class ModelPage:
 
 
 def model_page(
-    detail: ModelDetail, *, requests: Sequence[RequestRow], guards: Sequence[Guard], may_ask: bool, now: datetime
+    found: ModelHistory, *, requests: Sequence[RequestRow], guards: Sequence[Guard], may_ask: bool, now: datetime
 ) -> ModelPage:
     """Return the page of a registered model."""
     rows = inbox.rows(requests, now)
-    opened = [(found, row) for found, row in zip(requests, rows, strict=True) if found.is_open]
-    by_version = {found.version: row for found, row in reversed(opened)}
-    uri, word = _load(detail)
+    opened = [(request, row) for request, row in zip(requests, rows, strict=True) if request.is_open]
+    by_version = {request.version: row for request, row in reversed(opened)}
+    uri, word = _load(found.model)
     guarded: dict[str, list[str]] = defaultdict(list)
     for guard in guards:
         if guard.kind == "alias":
             guarded[guard.name].append(guard.policy)
     return ModelPage(
-        detail=detail,
-        tier=words.sentence(detail.row.risk_tier),
-        ladder=tuple(_rung(stage, detail, guards, opened) for stage in detail.stages if stage != "None"),
+        row=found.model,
+        created_by=found.people.get(found.model.created_by, ""),
+        tags=tuple(found.model.tags.items()),
+        tier=words.sentence(found.model.risk_tier),
+        ladder=tuple(_rung(stage, found.versions, guards, opened) for stage in found.stages if stage != "None"),
         alias_guards=tuple((name, tuple(policies)) for name, policies in sorted(guarded.items())),
-        versions=tuple(_line(row, by_version, detail.placements) for row in detail.versions),
+        versions=tuple(_line(row, found, by_version) for row in found.versions),
         open_requests=tuple(row for _, row in opened),
-        closed_requests=tuple(row for found, row in zip(requests, rows, strict=True) if not found.is_open)[:10],
-        history=history(detail.placements),
+        closed_requests=tuple(row for request, row in zip(requests, rows, strict=True) if not request.is_open)[:10],
+        history=history(found.moves),
         load_uri=uri,
         load_word=word,
-        lineage_href=explore(f"model_version:{detail.row.name}/{detail.row.latest}") if detail.row.latest else "",
-        newest=detail.row.latest,
+        lineage_href=explore(f"model_version:{found.model.name}/{found.model.latest}") if found.model.latest else "",
+        newest=found.model.latest,
         may_ask=may_ask,
     )
 
 
-def history(placements: Sequence[Placement]) -> tuple[Moved, ...]:
+def history(moves: Sequence[Period]) -> tuple[Moved, ...]:
     """Return who moved what, the latest first."""
     return tuple(
-        Moved(words.target(each.kind, each.name), each.version, each.valid_from, each.valid_to, each.by, each.request_id)
-        for each in placements
+        Moved(
+            words.target(each.kind, each.place), each.version, each.valid_from, each.valid_to, each.assigned_by, each.request_id
+        )
+        for each in moves
     )
 
 
-def _rung(stage: str, detail: ModelDetail, guards: Sequence[Guard], opened: Sequence[tuple[RequestRow, inbox.Row]]) -> Rung:
-    held = [(row.number, row.aliases) for row in detail.versions if row.stage == stage]
+def _rung(
+    stage: str, versions: Sequence[VersionDetail], guards: Sequence[Guard], opened: Sequence[tuple[RequestRow, inbox.Row]]
+) -> Rung:
+    held = [(row.number, tuple(row.aliases)) for row in versions if row.stage == stage]
     request = next((row for found, row in opened if found.target_kind == "stage" and found.target == stage), None)
     return Rung(
         stage,
@@ -141,30 +175,30 @@ def _rung(stage: str, detail: ModelDetail, guards: Sequence[Guard], opened: Sequ
     )
 
 
-def _line(row: VersionRow, by_version: Mapping[int, inbox.Row], placements: Sequence[Placement]) -> VersionLine:
+def _line(row: VersionDetail, found: ModelHistory, by_version: Mapping[int, inbox.Row]) -> VersionLine:
+    by, run = found.people.get(row.created_by, ""), found.runs.get(row.run_id, "")
     request = by_version.get(row.number)
     if request is not None:
-        return VersionLine(row, request.reference, request.id, None)
+        return VersionLine(row, by, run, request.reference, request.id, None)
     if row.status == "FAILED_REGISTRATION":
-        return VersionLine(row, row.status_message, None, Status("fail", "Failed"))
+        return VersionLine(row, by, run, row.status_message, None, Status("fail", "Failed"))
     if row.status == "PENDING_REGISTRATION":
-        return VersionLine(row, "", None, Status("run", "Registering"))
-    promoted = next((p for p in placements if p.version == row.number and p.name == "Production"), None)
-    return VersionLine(row, f"In Production from {words.day(promoted.valid_from)}" if promoted else "", None, None)
+        return VersionLine(row, by, run, "", None, Status("run", "Registering"))
+    promoted = next((p for p in found.moves if p.version == row.number and p.place == "Production"), None)
+    return VersionLine(row, by, run, f"In Production from {words.day(promoted.valid_from)}" if promoted else "", None, None)
 
 
-def _load(detail: ModelDetail) -> tuple[str, str]:
+def _load(model: ModelSummary) -> tuple[str, str]:
     """Return the address the mlflow client loads, and what it names."""
-    name = detail.row.name
-    aliases = dict(detail.row.aliases)
-    if "champion" in aliases:
+    name = model.name
+    if "champion" in model.aliases:
         return f"models:/{name}@champion", "the champion"
-    if any(stage == "Production" for stage, _ in detail.row.stages):
+    if "Production" in model.stages:
         return f"models:/{name}/Production", "the version in Production"
-    if aliases:
-        first = sorted(aliases)[0]
+    if model.aliases:
+        first = min(model.aliases)
         return f"models:/{name}@{first}", f"@{first}"
-    return f"models:/{name}/{detail.row.latest or 1}", f"version {detail.row.latest or 1}"
+    return f"models:/{name}/{model.latest or 1}", f"version {model.latest or 1}"
 
 
 @dataclass(frozen=True)
@@ -187,7 +221,12 @@ class Target:
 
 @dataclass(frozen=True)
 class VersionPage:
-    detail: VersionDetail
+    row: VersionDetail
+    created_by: str
+    run: str
+    files: tuple[FileLine, ...]
+    file_count: int
+    tags: tuple[tuple[str, str], ...]
     tier: str
     stage: str
     status: Status | None
@@ -213,7 +252,7 @@ class VersionPage:
 
 
 def version_page(
-    detail: VersionDetail,
+    found: VersionHistory,
     *,
     card: Mapping[str, str],
     checks: Sequence[CheckRunRow],
@@ -226,7 +265,7 @@ def version_page(
     now: datetime,
 ) -> VersionPage:
     """Return the page of a model version. checks: newest first; of each check the newest is shown."""
-    row = detail.row
+    row = found.version
     newest: dict[str, CheckRunRow] = {}
     for run in checks:
         if run.check not in newest or (newest[run.check].state != "completed" and run.state == "completed"):
@@ -241,7 +280,7 @@ def version_page(
         review.requirement(result, f"v{row.number}", f"v{champion}" if champion else "", set(newest))
         for result in (verdict.requirements if verdict else ())
     )
-    inputs, outputs = _signature(detail.mlmodel)
+    inputs, outputs = _signature(row.mlmodel)
     held = {("stage", row.stage)} | {("alias", alias) for alias in row.aliases}
     held |= {(each.target_kind, each.target) for each in requests if each.is_open}
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -249,12 +288,17 @@ def version_page(
         if (guard.kind, guard.name) not in held:
             places[guard.kind, guard.name].append(guard.policy)
     return VersionPage(
-        detail=detail,
-        tier=words.sentence(detail.risk_tier),
+        row=row,
+        created_by=found.people.get(row.created_by, ""),
+        run=found.runs.get(row.run_id, ""),
+        files=tuple(found.files),
+        file_count=found.file_count,
+        tags=tuple(row.tags.items()),
+        tier=words.sentence(found.risk_tier),
         stage=row.stage if row.stage != "None" else "",
         status=status,
-        flavors=tuple(sorted(detail.mlmodel.get("flavors") or {})),
-        python=str((detail.mlmodel.get("flavors") or {}).get("python_function", {}).get("python_version") or ""),
+        flavors=tuple(sorted(row.mlmodel.get("flavors") or {})),
+        python=str((row.mlmodel.get("flavors") or {}).get("python_function", {}).get("python_version") or ""),
         inputs=inputs,
         outputs=outputs,
         card=_card(card),
@@ -263,7 +307,7 @@ def version_page(
         measurements=tuple((words.sentence(name), _measured(run)) for name, run in completed.items() if run.measurements),
         findings=review.findings(completed.values()),
         requests=inbox.rows(requests, now),
-        history=history(detail.placements),
+        history=history(found.moves),
         targets=tuple(
             Target(f"{kind}:{name}", words.target(kind, name), words.listed(policies))
             for (kind, name), policies in places.items()
@@ -272,8 +316,8 @@ def version_page(
         outlook_tally=review.tally(requirements),
         outlook_target=outlook_target,
         outlook_champion=champion,
-        strip=_strip(detail),
-        lineage_href=explore(f"model_version:{detail.model}/{row.number}"),
+        strip=_strip(found),
+        lineage_href=explore(f"model_version:{row.model}/{row.number}"),
         may_ask=may_ask,
     )
 
@@ -329,20 +373,21 @@ def _columns(declared: Any) -> tuple[Column, ...]:
     return tuple(shown)
 
 
-def _strip(detail: VersionDetail) -> tuple[review.Node, ...]:
-    row, here = detail.row, explore(f"model_version:{detail.model}/{detail.row.number}")
+def _strip(found: VersionHistory) -> tuple[review.Node, ...]:
+    row = found.version
+    here = explore(f"model_version:{row.model}/{row.number}")
     nodes = []
     if row.run_id:
         nodes.append(
             review.Node(
                 "run_node",
-                row.run_name or words.short(row.run_id),
-                f"by {row.created_by_name or 'unknown'}",
+                found.runs.get(row.run_id) or words.short(row.run_id),
+                f"by {found.people.get(row.created_by) or 'unknown'}",
                 explore(f"run:{row.run_id}"),
             )
         )
     nodes.append(
-        review.Node("model", f"{detail.model} v{row.number}", words.short(row.digest) or "content elsewhere", here, "on")
+        review.Node("model", f"{row.model} v{row.number}", words.short(row.content_digest) or "content elsewhere", here, "on")
     )
     if row.stage != "None":
         nodes.append(review.Node("stage", row.stage, "now", here))

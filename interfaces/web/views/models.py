@@ -20,7 +20,8 @@ from interfaces.web import errors, forms
 from interfaces.web.page import PageRequest, page
 from interfaces.web.pages import models as present
 from interfaces.web.pages import words
-from registry import catalogue, rows
+from registry import queries as registry_queries
+from registry import rows
 from registry.models import RegisteredModel
 from workflows import commands, queries
 from workflows.assessment import holder
@@ -33,14 +34,14 @@ PAGE = 50
 def models(request: PageRequest) -> HttpResponse:
     """Show the models the person may see, by name."""
     query, after = request.GET.get("q", "").strip(), request.GET.get("after", "")
-    found = catalogue.models(request.actor, name_contains=query, limit=PAGE + 1, after=after)
+    found = present.model_lines(registry_queries.model_list(request.actor, text=query, after=after, limit=PAGE + 1))
     shown = found[:PAGE]
     context = {
         "nav": "models",
         "models": shown,
         "query": query,
         "after": after,
-        "older": shown[-1].name if len(found) > PAGE else "",
+        "older": shown[-1].row.name if len(found) > PAGE else "",
         "may_create": request.actor.grants(Permission.MODEL_CREATE),
     }
     return render(request, "models/_list.html" if request.htmx else "models/list.html", context)
@@ -50,11 +51,10 @@ def models(request: PageRequest) -> HttpResponse:
 @page
 def model(request: PageRequest, name: str) -> HttpResponse:
     """Show a model: what stands where, who guards it, its versions and how to load it."""
-    detail = catalogue.model(request.actor, name)
-    subject = rows.model(request.actor, Permission.MODEL_READ, name)
+    subject = registry_queries.model(request.actor, name)
     found = [queries.request_row(row) for row in queries.requests(request.actor, model=name)[:30]]
     shown = present.model_page(
-        detail,
+        registry_queries.model_history(subject),
         requests=found,
         guards=_guards(request.actor, subject),
         may_ask=access.explain(request.actor, Permission.PROMOTION_REQUEST, subject).allowed,
@@ -93,7 +93,6 @@ def version(request: PageRequest, name: str, number: int) -> HttpResponse:
 
 def _version(request: PageRequest, name: str, number: int, *, status: int = 200, **more: Any) -> HttpResponse:
     actor = request.actor
-    detail = catalogue.version(actor, name, number)
     subject = rows.version(actor, Permission.MODEL_READ, name, number)
     guards = _guards(actor, subject.model)
     guarded = next((g for g in guards if g.kind == "stage" and g.name == "Production"), guards[0] if guards else None)
@@ -104,7 +103,7 @@ def _version(request: PageRequest, name: str, number: int, *, status: int = 200,
             verdict = queries.outlook(actor, subject, target_kind=guarded.kind, target=guarded.name)
     runs = governance_queries.check_runs(actor).filter(version=subject)[:30]
     shown = present.version_page(
-        detail,
+        registry_queries.version_history(subject),
         card=evidence.gather([subject], {})[subject.pk].card,
         checks=governance_queries.detailed(runs),
         requests=[queries.request_row(row) for row in queries.requests(actor, model=name, version=number)[:20]],
