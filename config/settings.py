@@ -202,6 +202,21 @@ CELERY_TASK_DEFAULT_QUEUE = "countersign"
 JOB_QUEUES: dict[str, str] = {"workflows.run_check": "checks"}
 CELERY_TIMEZONE = "UTC"
 
+# Counts of wrong passwords (interfaces.throttle): of every worker where there is a Redis, else of this process.
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CELERY_BROKER_URL,
+        "KEY_PREFIX": "countersign",
+    }
+    if CELERY_BROKER_URL.startswith(("redis://", "rediss://"))
+    else {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        # With Django's 300, trying made-up names would push the counts of real ones out.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "interfaces.rest.authentication.CredentialAuthentication",
