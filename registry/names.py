@@ -1,7 +1,8 @@
-"""What a registered model, its tags and a version number may look like, as MLflow's server has it."""
+"""What a registered model, its tags, aliases and a version number may look like, as MLflow's server has it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from core.errors import Invalid
@@ -11,6 +12,8 @@ MAX_TAG_KEY = 250
 MAX_TAG_VALUE = 100_000
 IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
 _MAX_NUMBER = 2**31 - 1
+_ALIAS = re.compile(r"^[\w-]{1,255}\Z")
+_RESERVED_ALIAS = re.compile(r"^(latest|v\d+)\Z", re.IGNORECASE)
 
 
 def model_name(name: str) -> str:
@@ -58,3 +61,10 @@ def version_number(text: str | int) -> int:
     except ValueError:
         raise Invalid(f"The version must be a whole number, and {text!r} is none.") from None
     return number if 0 < number <= _MAX_NUMBER else 0  # no version has the number 0
+
+
+def alias(name: str) -> str:
+    """Return a name that an alias may have. Raises Invalid; ``latest`` and ``v`` with a number mean versions to MLflow."""
+    if not _ALIAS.match(name) or _RESERVED_ALIAS.match(name):
+        raise Invalid(f"{name!r} cannot be an alias: use letters, digits, _ and -, but not latest or v and a number.")
+    return name

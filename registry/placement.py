@@ -1,4 +1,4 @@
-"""Give a version a stage or an alias: the one door. Only ``workflows.commands`` may import it."""
+"""Give a version a stage or an alias: the one door. Only the commands of ``workflows`` may import it."""
 
 from __future__ import annotations
 

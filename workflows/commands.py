@@ -1,10 +1,7 @@
-"""Ask, review, decide and place: the only way to a stage or an alias, for every client."""
+"""Ask, review, decide and place: the only way to a governed stage or alias, for every client."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -16,128 +13,21 @@ from core.access import SYSTEM, Actor, Permission
 from core.audit import Event
 from core.errors import Blocked, Conflict, Denied, Invalid, NotFound
 from core.models import User
-from governance.commands import any_bound_by_trait, bindings_by_trait, bindings_for, queue_check, resolve_checks
+from governance.commands import bindings_for, queue_check, resolve_checks
 from governance.models import Binding, PolicyRevision
 from governance.policy import compile_policy
-from registry import commands as registry_commands
-from registry import placement
+from registry import names, placement
 from registry import stages as stage_graph
-from registry.models import ModelVersion, RegisteredModel
-from tracking import commands as tracking_commands
+from registry.models import ModelVersion
 from workflows import notifications, states
 from workflows.assessment import Assessment, assess, holder, makers_of, store_decision
-from workflows.gatekeeping import governed_places, refusal, requirement_details
+from workflows.gatekeeping import requirement_details
 from workflows.models import OPEN_STATES, PromotionRequest, RequestCheck, RequestPolicy, Review, ReviewVerdict
 from workflows.rules.separation_of_duties import as_mapping, parts_of
+from workflows.subjects import locked_version
 
 ADVANCE = "workflows.advance_request"
 EXECUTE = "workflows.execute_request"
-
-_ALIAS = re.compile(r"^[\w-]{1,255}$")
-_RESERVED_ALIAS = re.compile(r"^(latest|v\d+)$", re.IGNORECASE)
-
-
-# Moving where no policy guards.
-
-
-@transaction.atomic
-def transition_stage(*, actor: Actor, model_name: str, version: int, stage: str, archive_existing: bool = False) -> ModelVersion:
-    """Move a version to a stage that no policy guards, as on an MLflow server.
-
-    archive_existing: the other versions in that stage move to Archived, all or none.
-    Raises Blocked, with the unmet requirements and where to ask, when a policy guards the stage; Invalid for an unknown one.
-    """
-    subject = _locked_version(actor, model_name, version, Permission.MODEL_WRITE)
-    stage = stage_graph.canonical_stage(stage)
-    if archive_existing and stage in ("None", "Archived"):
-        raise Invalid(f"archive_existing_versions has no meaning with the stage {stage}; leave it out.")
-    bindings = bindings_for(subject.model, kind="stage", target=stage)
-    if bindings:
-        raise refusal(subject, target_kind="stage", target=stage, bindings=bindings)
-    if archive_existing and (guards := bindings_for(subject.model, kind="stage", target="Archived")):
-        raise refusal(subject, target_kind="stage", target="Archived", bindings=guards)
-    _may_leave(actor, subject)
-    placement.assign_stage(subject, stage, actor=actor, archive_existing=archive_existing)
-    subject.refresh_from_db()
-    return subject
-
-
-@transaction.atomic
-def set_alias(*, actor: Actor, model_name: str, alias: str, version: int) -> None:
-    """Point an alias that no policy guards at a version. Raises Blocked when one does, Invalid for a name that cannot be one."""
-    if not _ALIAS.match(alias) or _RESERVED_ALIAS.match(alias):
-        raise Invalid(f"{alias!r} cannot be an alias: use letters, digits, _ and -, but not latest or v and a number.")
-    subject = _locked_version(actor, model_name, version, Permission.MODEL_WRITE)
-    if bindings := bindings_for(subject.model, kind="alias", target=alias):
-        raise refusal(subject, target_kind="alias", target=alias, bindings=bindings)
-    placement.assign_alias(subject.model, alias, subject, actor=actor)
-
-
-@transaction.atomic
-def delete_alias(*, actor: Actor, model_name: str, alias: str) -> None:
-    """Take an alias away; one that a policy guards only with the right to manage the model. Deleting none changes nothing."""
-    model = _model(actor, model_name, Permission.MODEL_WRITE)
-    if bindings_for(model, kind="alias", target=alias):
-        access.require(actor, Permission.MODEL_MANAGE, model)
-    placement.remove_alias(model, alias, actor=actor)
-
-
-@transaction.atomic
-def delete_version(*, actor: Actor, model_name: str, version: int) -> None:
-    """Delete a version. Raises Blocked while it holds a governed place, Conflict while a request is open for it."""
-    subject = _locked_version(actor, model_name, version, Permission.MODEL_MANAGE)
-    _refuse_held(subject.model, subject, "deleted")
-    if subject.promotion_requests.filter(state__in=OPEN_STATES).exists():
-        raise Conflict(f"A promotion request is open for {subject}; withdraw it first.", code="request_open")
-    registry_commands.delete_version(actor=actor, model_name=model_name, number=version)
-
-
-@transaction.atomic
-def delete_model(*, actor: Actor, model_name: str) -> None:
-    """Delete a model with its versions. Raises Blocked while one holds a governed place, Conflict while a request is open."""
-    model = _model(actor, model_name, Permission.MODEL_MANAGE)
-    _refuse_held(model, None, "deleted")
-    if model.promotion_requests.filter(state__in=OPEN_STATES).exists():
-        raise Conflict(f"A promotion request is open for {model_name}; withdraw it first.", code="request_open")
-    registry_commands.delete_model(actor=actor, name=model_name)
-
-
-@transaction.atomic
-def rename_model(*, actor: Actor, model_name: str, new_name: str) -> None:
-    """Rename a model. Raises Blocked while a version holds a governed place: its policy may be bound by the name."""
-    model = _model(actor, model_name, Permission.MODEL_MANAGE)
-    _refuse_held(model, None, "renamed")
-    registry_commands.rename_model(actor=actor, name=model_name, new_name=new_name)
-
-
-@transaction.atomic
-def set_model_tag(*, actor: Actor, model_name: str, key: str, value: str = "") -> None:
-    """Tag a model. Raises Denied if that would take it out of a policy that is bound by tag."""
-    with _staying_bound(actor, model_name):
-        registry_commands.set_model_tag(actor=actor, name=model_name, key=key, value=value)
-
-
-@transaction.atomic
-def delete_model_tag(*, actor: Actor, model_name: str, key: str) -> None:
-    """Remove a tag. Raises Denied if that would take the model out of a policy that is bound by tag."""
-    with _staying_bound(actor, model_name):
-        registry_commands.delete_model_tag(actor=actor, name=model_name, key=key)
-
-
-@transaction.atomic
-def update_model(*, actor: Actor, model_name: str, **changes: str | None) -> RegisteredModel:
-    """Change description, risk tier or owner team. Raises Denied if a lower tier would take the model out of a policy."""
-    with _staying_bound(actor, model_name):
-        return registry_commands.update_model(actor=actor, name=model_name, **changes)
-
-
-@transaction.atomic
-def delete_run(*, actor: Actor, run_id: str) -> None:
-    """Delete a run. Raises Blocked while a registered version came from it: its lineage would end in nothing."""
-    held = ModelVersion.objects.select_related("model").filter(run_id=run_id, deleted_at__isnull=True).first()
-    if held is not None:
-        raise Blocked(f"{held} came from this run; delete the version first, or keep the run as its evidence.")
-    tracking_commands.delete_run(actor=actor, run_id=run_id)
 
 
 # Asking.
@@ -160,13 +50,15 @@ def request_promotion(
     Raises Invalid for an unknown target or an empty reason; Conflict when the version is there already, when a request for
     the target is open, when nothing guards it, or when its content is not kept here.
     """
-    subject = _locked_version(actor, model_name, version, Permission.PROMOTION_REQUEST)
+    subject = locked_version(actor, model_name, version, Permission.PROMOTION_REQUEST)
     if not reason.strip():
         raise Invalid("Say why: a reviewer decides on it.")
     if target_kind == "stage":
         target = stage_graph.canonical_stage(target)
-    elif target_kind != "alias" or not _ALIAS.match(target):
-        raise Invalid("The target is a stage or an alias, by target_kind `stage` or `alias`.")
+    elif target_kind == "alias":
+        names.alias(target)
+    else:
+        raise Invalid("The target is a stage or an alias: target_kind is `stage` or `alias`.")
     bindings = _requestable(subject, target_kind, target)
     champion = holder(subject.model, target_kind=target_kind, target=target)
     if champion is not None and champion.pk == subject.pk:
@@ -519,63 +411,6 @@ def _not_in_review(request: PromotionRequest) -> str:
 
 def _reviewers(request: PromotionRequest) -> list[User]:
     return notifications.reviewers(barred=as_mapping(makers_of(request.version, requested_by=request.requested_by)))
-
-
-def _may_leave(actor: Actor, subject: ModelVersion) -> None:
-    """Leaving a governed stage needs no promotion, but more than the right to write."""
-    held = stage_graph.current_stage(subject)
-    if bindings_for(subject.model, kind="stage", target=held):
-        access.require(actor, Permission.MODEL_MANAGE, subject.model)
-
-
-@contextmanager
-def _staying_bound(actor: Actor, model_name: str) -> Iterator[None]:
-    """Refuse a change of traits that frees a model from a policy, unless by who may change policies."""
-    rows = RegisteredModel.objects.filter(name=model_name, deleted_at__isnull=True)
-    if not any_bound_by_trait():
-        yield
-        return
-    before = [b.name for model in rows for b in bindings_by_trait(model)]
-    yield
-    after = {b.name for model in rows.all() for b in bindings_by_trait(model)}
-    if (freed := [name for name in before if name not in after]) and not actor.grants(Permission.POLICY_PUBLISH):
-        raise Denied(
-            f"This would take {model_name} out of the policy binding {', '.join(freed)}; a platform admin must do it.",
-            code="leaves_policy",
-        )
-
-
-def _refuse_held(model: RegisteredModel, version: ModelVersion | None, verb: str) -> None:
-    places = governed_places(model, version)
-    if places:
-        held = ", ".join(f"{kind} {name}" for kind, name, _ in places)
-        policies = sorted({binding.policy.name for _, _, bindings in places for binding in bindings})
-        raise Blocked(
-            f"{version or model.name} holds {held}, governed by {', '.join(policies)}, and cannot be {verb}. Move it out first.",
-            policies=policies,
-        )
-
-
-def _model(actor: Actor, name: str, permission: Permission) -> RegisteredModel:
-    rows = RegisteredModel.objects.select_for_update().filter(name=name, deleted_at__isnull=True)
-    found = access.visible(actor, rows, Permission.MODEL_READ).first()
-    if found is None:
-        raise NotFound(f"There is no registered model {name!r}, or you may not see it.")
-    access.require(actor, permission, found)
-    return found
-
-
-def _locked_version(actor: Actor, model_name: str, number: int, permission: Permission) -> ModelVersion:
-    """Return a version with its model's row locked, so that moves of one model happen one after the other."""
-    model = _model(actor, model_name, permission)
-    found = (
-        ModelVersion.objects.select_related("model", "created_by__responsible")
-        .filter(model=model, number=number, deleted_at__isnull=True)
-        .first()
-    )
-    if found is None:
-        raise NotFound(f"There is no version {number} of {model_name!r}.")
-    return found
 
 
 def _lock(request_id: int) -> PromotionRequest | None:

@@ -19,7 +19,7 @@ from registry import commands as registry_commands
 from registry import lineage
 from registry.models import AliasAssignment, StageAssignment
 from tests.cast import actor, person
-from workflows import commands, queries
+from workflows import catalog_commands, commands, queries
 from workflows.assessment import recompute
 from workflows.models import PromotionRequest, Review
 
@@ -64,14 +64,14 @@ def test_two_approvals_carry_a_version_to_production(world: Any, ravi: User, ros
 def test_a_direct_move_is_refused_with_policy_requirements_and_where_to_ask(world: Any, dana: User) -> None:
     world.version()
     with pytest.raises(Blocked) as refused:
-        commands.transition_stage(actor=actor(dana), model_name="credit.risk", version=1, stage="production")
+        catalog_commands.transition_stage(actor=actor(dana), model_name="credit.risk", version=1, stage="production")
     assert refused.value.details["policies"] == ["credit v1"]
     assert [r["id"] for r in refused.value.details["requirements"]] == ["roc-auc", "approvals-reviewer"]
     assert "/api/v1/promotion-requests/" in refused.value.message
     with pytest.raises(Blocked):
-        commands.set_alias(actor=actor(dana), model_name="credit.risk", alias="champion", version=1)
-    commands.transition_stage(actor=actor(dana), model_name="credit.risk", version=1, stage="staging")
-    commands.set_alias(actor=actor(dana), model_name="credit.risk", alias="candidate", version=1)
+        catalog_commands.set_alias(actor=actor(dana), model_name="credit.risk", alias="champion", version=1)
+    catalog_commands.transition_stage(actor=actor(dana), model_name="credit.risk", version=1, stage="staging")
+    catalog_commands.set_alias(actor=actor(dana), model_name="credit.risk", alias="candidate", version=1)
     assert holding("credit.risk", "Staging") == [1]
     assert AliasAssignment.objects.get(valid_to__isnull=True).alias == "candidate"
 
@@ -81,7 +81,7 @@ def test_not_even_a_superuser_passes_the_gate(world: Any, pat: User) -> None:
     pat.is_superuser = pat.is_staff = True
     pat.save()
     with pytest.raises(Denied):
-        commands.transition_stage(actor=actor(pat), model_name="credit.risk", version=1, stage="Production")
+        catalog_commands.transition_stage(actor=actor(pat), model_name="credit.risk", version=1, stage="Production")
 
 
 @pytest.mark.parametrize("role", ["requester", "creator", "run owner", "owner of the service account"])
@@ -277,21 +277,21 @@ def test_what_holds_a_governed_place_cannot_be_deleted_or_renamed(
 ) -> None:
     request = world.in_review()
     with pytest.raises(Conflict):
-        commands.delete_version(actor=actor(dana), model_name="credit.risk", version=1)
+        catalog_commands.delete_version(actor=actor(dana), model_name="credit.risk", version=1)
     review(ravi, request)
     review(rosa, request)
     execute(request)
     me = actor(dana)
     for refused in (
-        lambda: commands.delete_version(actor=me, model_name="credit.risk", version=1),
-        lambda: commands.delete_model(actor=me, model_name="credit.risk"),
-        lambda: commands.rename_model(actor=me, model_name="credit.risk", new_name="other"),
-        lambda: commands.delete_run(actor=me, run_id=request.version.run_id),
+        lambda: catalog_commands.delete_version(actor=me, model_name="credit.risk", version=1),
+        lambda: catalog_commands.delete_model(actor=me, model_name="credit.risk"),
+        lambda: catalog_commands.rename_model(actor=me, model_name="credit.risk", new_name="other"),
+        lambda: catalog_commands.delete_run(actor=me, run_id=request.version.run_id),
     ):
         with pytest.raises(Blocked):
             refused()
-    commands.transition_stage(actor=me, model_name="credit.risk", version=1, stage="Archived")
-    commands.rename_model(actor=me, model_name="credit.risk", new_name="credit.other")
+    catalog_commands.transition_stage(actor=me, model_name="credit.risk", version=1, stage="Archived")
+    catalog_commands.rename_model(actor=me, model_name="credit.risk", new_name="credit.other")
 
 
 def test_time_that_runs_out_closes_and_never_approves(world: Any, ravi: User, review: Reviewing) -> None:
@@ -367,7 +367,7 @@ def test_the_page_costs_the_same_number_of_statements_whatever_is_on_it(
 def test_a_model_that_no_binding_covers_moves_freely(world: Any, dana: User) -> None:
     registry_commands.create_model(actor=actor(dana), name="marketing.uplift")
     world.version(model="marketing.uplift")
-    commands.transition_stage(actor=actor(dana), model_name="marketing.uplift", version=1, stage="Production")
+    catalog_commands.transition_stage(actor=actor(dana), model_name="marketing.uplift", version=1, stage="Production")
     assert holding("marketing.uplift", "Production") == [1]
 
 
@@ -381,17 +381,17 @@ def test_no_tag_and_no_tier_frees_a_model_from_its_policy(world: Any, dana: User
         document="kind: Binding\nname: tiers\npolicy: credit\nmatch: {risk_tiers: [medium, high]}\ntargets: {stages: [Staging]}\n",
     )
     me = actor(dana)
-    commands.set_model_tag(actor=me, model_name="credit.risk", key="regulated", value="yes")
-    commands.set_model_tag(actor=me, model_name="credit.risk", key="other", value="x")
+    catalog_commands.set_model_tag(actor=me, model_name="credit.risk", key="regulated", value="yes")
+    catalog_commands.set_model_tag(actor=me, model_name="credit.risk", key="other", value="x")
     for escape in (
-        lambda: commands.set_model_tag(actor=me, model_name="credit.risk", key="regulated", value="no"),
-        lambda: commands.delete_model_tag(actor=me, model_name="credit.risk", key="regulated"),
-        lambda: commands.update_model(actor=me, model_name="credit.risk", risk_tier="low"),
+        lambda: catalog_commands.set_model_tag(actor=me, model_name="credit.risk", key="regulated", value="no"),
+        lambda: catalog_commands.delete_model_tag(actor=me, model_name="credit.risk", key="regulated"),
+        lambda: catalog_commands.update_model(actor=me, model_name="credit.risk", risk_tier="low"),
     ):
         with pytest.raises(Denied) as refused, transaction.atomic():
             escape()
         assert refused.value.code == "leaves_policy"
-    commands.update_model(actor=me, model_name="credit.risk", risk_tier="high")
+    catalog_commands.update_model(actor=me, model_name="credit.risk", risk_tier="high")
 
 
 def test_the_history_of_a_version_costs_the_same_however_often_it_was_asked_for(

@@ -22,7 +22,7 @@ from interfaces.rest.views.models import AsOf
 from registry import commands as registry_commands
 from registry import queries as registry_queries
 from registry.queries import FileLine, VersionDetail, VersionSummary
-from workflows import commands, queries
+from workflows import catalog_commands, queries
 from workflows.queries import DecisionHistory
 
 
@@ -118,7 +118,7 @@ class OneVersion(Endpoint):
     @describe("delete_version", status=204)
     def delete(self, request: Request, name: str, number: int) -> Response:
         """Delete a version; refused while it holds a governed place. Its number is not used again."""
-        commands.delete_version(actor=actor_of(request), model_name=name, version=number)
+        catalog_commands.delete_version(actor=actor_of(request), model_name=name, version=number)
         return Response(status=204)
 
 
@@ -168,5 +168,5 @@ class VersionStage(Endpoint):
     def post(self, request: Request, name: str, number: int) -> Response:
         """Move a version to a stage; refused where a policy guards the stage, with where to ask."""
         actor = actor_of(request)
-        commands.transition_stage(actor=actor, model_name=name, version=number, **read(NewStage, request))
+        catalog_commands.transition_stage(actor=actor, model_name=name, version=number, **read(NewStage, request))
         return Response(registry_queries.version_details([registry_queries.version(actor, name, number)])[0])

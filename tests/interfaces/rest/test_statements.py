@@ -13,7 +13,7 @@ from governance.models import CheckRun, Decision
 from registry import commands as registry_commands
 from tests.cast import actor, person
 from tests.workflows.conftest import BINDING, POLICY
-from workflows import commands
+from workflows import catalog_commands, commands
 from workflows.models import PromotionRequest
 
 pytestmark = pytest.mark.django_db
@@ -102,7 +102,7 @@ def _grow(world: Any, dana: Any, reviewers: list[Any], pat: Any, size: int) -> N
     number = request.version.number
     governance_commands.write_card(actor=actor(dana), model_name="credit.risk", version=number, sections={"limits": "None."})
     registry_commands.set_version_tag(actor=actor(dana), model_name="credit.risk", number=number, key="k", value="v")
-    commands.set_alias(actor=actor(dana), model_name="credit.risk", alias=f"a{size}", version=number)
+    catalog_commands.set_alias(actor=actor(dana), model_name="credit.risk", alias=f"a{size}", version=number)
     for reviewer in reviewers:
         commands.submit_review(actor=actor(reviewer), request_id=request.pk, verdict="approve")
     commands.execute_request(actor=actor(dana), request_id=request.pk)

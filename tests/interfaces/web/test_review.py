@@ -10,6 +10,7 @@ from django.test import Client
 
 from core.models import AuditEvent, User
 from governance import commands as governance_commands
+from interfaces.throttle import FAILURES
 from tests.cast import actor
 from tests.interfaces.web.conftest import CARD, MODEL, PASSWORD, Scene
 from workflows import queries
@@ -188,3 +189,15 @@ def test_a_promotion_is_asked_for_on_the_page_of_a_version(scene: Scene, signed_
     reader = signed_in(scene.ravi)
     assert "Request promotion" not in text(reader.get(path))
     assert reader.post(path, {"target": "alias:champion", "reason": "Mine."}).status_code == 403
+
+
+def test_guessing_the_password_that_signs_is_braked_and_keeps_what_was_written(scene: Scene, signed_in: Browser) -> None:
+    request = scene.under_review()
+    browser, path = signed_in(scene.ravi), f"/requests/{request.pk}/decision"
+    for _ in range(FAILURES):
+        assert browser.post(path, signature(request, scene.ravi, password="wrong")).status_code == 422
+    answer = browser.post(path, signature(request, scene.ravi, comment="Weighed with care"))
+    assert answer.status_code == 429 and int(answer["Retry-After"]) > 0
+    assert "Too many wrong passwords" in text(answer) and "Weighed with care" in text(answer)
+    assert not Review.objects.exists()
+    assert "too_many_attempts" in AuditEvent.objects.get(action="access.refused").body
