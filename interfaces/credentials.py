@@ -17,6 +17,7 @@ from django.utils import timezone
 from core.access import Actor
 from core.commands import token_digest
 from core.models import User
+from interfaces import throttle
 
 _COLUMNS = """u.id, u.username, u.first_name, u.last_name, u.password, r.username, g.id, g.name
   FROM core_user u
@@ -34,11 +35,12 @@ class BadCredentials(Exception):
     """The header was given, but proves nothing. The message says what to do."""
 
 
-def actor_from_header(header: str, request_id: str) -> Actor | None:
+def actor_from_header(header: str, request_id: str, address: str = "") -> Actor | None:
     """Return who the Authorization header says, or None if there is none.
 
     Bearer takes a token; Basic takes a name with a password or a token, since mlflow's client can send either.
-    Raises BadCredentials for anything that proves nothing.
+    address: where the request comes from, which is braked together with the name after too many wrong passwords.
+    Raises BadCredentials for anything that proves nothing, TooManyAttempts for a password that is not looked at.
     """
     if not header:
         return None
@@ -55,7 +57,7 @@ def actor_from_header(header: str, request_id: str) -> Actor | None:
             if name not in ("", actor.username, "token"):
                 raise BadCredentials("The token belongs to another account than the name given with it.")
             return actor
-        return _by_password(name, secret, request_id)
+        return _by_password(name, secret, request_id, address)
     raise BadCredentials("Send `Authorization: Bearer <token>`, or Basic with a name and a password or token.")
 
 
@@ -74,14 +76,19 @@ def _by_token(secret: str, request_id: str) -> Actor:
     return _actor(rows, f"token:{secret[:10]}", request_id)
 
 
-def _by_password(name: str, password: str, request_id: str) -> Actor:
+def _by_password(name: str, password: str, request_id: str, address: str) -> Actor:
+    rows = throttle.tried(name, address, lambda: _proved(name, password))
+    if not rows:
+        raise BadCredentials("Unknown name or wrong password.")
+    return _actor(rows, "password", request_id)
+
+
+def _proved(name: str, password: str) -> list[tuple[Any, ...]] | None:
     rows = _rows(_BY_NAME, [name])
     if not rows:
         check_password(password, "pbkdf2_sha256$1000000$x$x")  # as slow as for a known name
-        raise BadCredentials("Unknown name or wrong password.")
-    if not _proved_before.check(name, password, rows[0][4]):
-        raise BadCredentials("Unknown name or wrong password.")
-    return _actor(rows, "password", request_id)
+        return None
+    return rows if _proved_before.check(name, password, rows[0][4]) else None
 
 
 class _ProvedBefore:

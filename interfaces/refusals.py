@@ -9,6 +9,7 @@ from core import audit
 from core.access import SYSTEM, Actor
 from core.audit import Event
 from core.errors import Blocked, Denied, DomainError
+from interfaces.throttle import TooManyAttempts
 
 
 def record(error: DomainError, *, actor: Actor | None, dialect: str, request: HttpRequest) -> None:
@@ -16,7 +17,7 @@ def record(error: DomainError, *, actor: Actor | None, dialect: str, request: Ht
 
     dialect: which interface was asked, such as ``rest``. Call it outside the transaction that failed.
     """
-    if not isinstance(error, (Denied, Blocked)):
+    if not isinstance(error, (Denied, Blocked)) or (isinstance(error, TooManyAttempts) and not error.first):
         return
     with transaction.atomic():
         audit.record(

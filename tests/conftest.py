@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
 
@@ -41,6 +42,12 @@ def _flush_append_only(self: Any, sql_list: list[str]) -> None:
 
 
 BaseDatabaseOperations.execute_sql_flush = _flush_append_only  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _no_attempts_before() -> None:
+    """Begin without wrong passwords: they are counted in a cache, which no rollback empties."""
+    cache.clear()
 
 
 @pytest.fixture

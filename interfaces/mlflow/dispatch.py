@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from core.access import Actor
 from core.errors import DomainError
+from interfaces import throttle
 from interfaces.credentials import BadCredentials, actor_from_header
 from interfaces.mlflow import artifact_views, errors, messages, registry_views, server_views, tracking_views
 from interfaces.mlflow.routing import RouteTable
@@ -32,7 +33,8 @@ def answer(request: HttpRequest) -> HttpResponseBase:
         route = entry.get(request.method or "")
         if route is None or route.signed_in:
             try:
-                actor = actor_from_header(request.META.get("HTTP_AUTHORIZATION", ""), getattr(request, "request_id", ""))
+                header, request_id = request.META.get("HTTP_AUTHORIZATION", ""), getattr(request, "request_id", "")
+                actor = actor_from_header(header, request_id, throttle.address_of(request))
             except BadCredentials as error:
                 return errors.respond("UNAUTHENTICATED", str(error), **{"WWW-Authenticate": _CHALLENGE})
             if actor is None:

@@ -10,11 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from core.access import Actor
 from core.errors import AlreadyExists, Blocked, Conflict, Denied, DomainError, Invalid, NotFound
 from interfaces import refusals
+from interfaces.throttle import TooManyAttempts
 
 log = logging.getLogger(__name__)
 
 _BY_KIND: tuple[tuple[type[DomainError], str], ...] = (
     (Blocked, "PERMISSION_DENIED"),
+    (TooManyAttempts, "REQUEST_LIMIT_EXCEEDED"),
     (Denied, "PERMISSION_DENIED"),
     (NotFound, "RESOURCE_DOES_NOT_EXIST"),
     (AlreadyExists, "RESOURCE_ALREADY_EXISTS"),
@@ -33,6 +35,7 @@ STATUS = {
     "ENDPOINT_NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
     "RESOURCE_CONFLICT": 409,
+    "REQUEST_LIMIT_EXCEEDED": 429,
     "INTERNAL_ERROR": 500,
     "NOT_IMPLEMENTED": 501,
 }
@@ -57,7 +60,7 @@ def code_of(error: DomainError) -> str:
 def refusal(error: DomainError, request: HttpRequest, actor: Actor | None) -> HttpResponse:
     """Return the answer to a refusal; one of right or policy is recorded, now that its transaction is rolled back."""
     refusals.record(error, actor=actor, dialect="mlflow", request=request)
-    return respond(code_of(error), error.message)
+    return respond(code_of(error), error.message, **getattr(error, "headers", {}))
 
 
 def failure(request: HttpRequest) -> HttpResponse:

@@ -11,6 +11,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from core.access import Actor
+from interfaces import throttle
 from interfaces.credentials import BadCredentials, actor_from_header, actor_of_user
 
 
@@ -38,7 +39,8 @@ class CredentialAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         try:
-            actor = actor_from_header(request.headers.get("Authorization", ""), _request_id(request))
+            address = throttle.address_of(request)
+            actor = actor_from_header(request.headers.get("Authorization", ""), _request_id(request), address)
         except BadCredentials as error:
             raise AuthenticationFailed(str(error)) from None
         return None if actor is None else (Caller(actor), None)

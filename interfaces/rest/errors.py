@@ -16,6 +16,7 @@ from rest_framework import exceptions, status
 from core.access import Actor
 from core.errors import AlreadyExists, Blocked, Conflict, Denied, DomainError, Invalid, NotFound
 from interfaces import refusals
+from interfaces.throttle import TooManyAttempts
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ MEDIA_TYPE = "application/problem+json"
 
 _BY_KIND: tuple[tuple[type[DomainError], int, str], ...] = (
     (Blocked, 409, "A policy says no"),
+    (TooManyAttempts, 429, "Too many attempts"),
     (Denied, 403, "You may not do this"),
     (NotFound, 404, "There is no such thing, or you may not see it"),
     (AlreadyExists, 409, "The name is taken"),
@@ -41,6 +43,7 @@ _BY_STATUS = {
     413: ("too_large", "The request is too large"),
     415: ("unsupported_media_type", "The body has a form that is not understood here"),
     422: ("idempotency_key_reused", "The idempotency key belongs to another request"),
+    429: ("too_many_attempts", "Too many attempts"),
     500: ("internal_error", "The server failed"),
 }
 
@@ -118,7 +121,15 @@ def _refused(error: DomainError, request: HttpRequest) -> HttpResponse:
     members = {key: value for key, value in error.details.items() if key not in _RESERVED}
     if mistakes := error.details.get("mistakes"):
         members["errors"] = [_mistake(mistake) for mistake in mistakes]
-    return respond(request, status_code, detail=error.message, code=error.code, title=title, members=members)
+    return respond(
+        request,
+        status_code,
+        detail=error.message,
+        code=error.code,
+        title=title,
+        members=members,
+        headers=getattr(error, "headers", None),
+    )
 
 
 def _mistake(mistake: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.views.decorators.csrf import requires_csrf_token
 from core.errors import AlreadyExists, Blocked, Conflict, Denied, DomainError, Invalid, NotFound
 from interfaces import refusals
 from interfaces.credentials import BadCredentials, actor_of_user
+from interfaces.throttle import TooManyAttempts
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Looks:
 
 _BY_KIND: tuple[tuple[type[DomainError], Looks], ...] = (
     (NotFound, Looks(404, "Not found")),
+    (TooManyAttempts, Looks(429, "Too many attempts")),
     (Denied, Looks(403, "You may not do this")),
     (Blocked, Looks(409, "A policy does not allow this")),
     (AlreadyExists, Looks(409, "The name is taken")),

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from core.models import User
+from interfaces import throttle
 from interfaces.web.context import THEMES
 
 
@@ -32,13 +33,15 @@ class Decision(forms.Form):
     evidence_digest = forms.CharField(max_length=71, error_messages={"required": "The form lacks the digest that is signed."})
     password = forms.CharField(strip=False, error_messages={"required": "Give your password: it is what signs."})
 
-    def __init__(self, data: Any, *, reviewer: User) -> None:
+    def __init__(self, data: Any, *, reviewer: User, address: str) -> None:
         super().__init__(data)
-        self._reviewer = reviewer
+        self._reviewer, self._address = reviewer, address
 
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
-        if not self._reviewer.check_password(password):
+        reviewer = self._reviewer
+        # TooManyAttempts is no mistake in the form, so it leaves the form for the view.
+        if not throttle.tried(reviewer.username, self._address, lambda: reviewer.check_password(password)):
             raise forms.ValidationError("This password does not match. Nothing was signed.")
         return password
 

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from core.access import Actor
 from core.errors import Conflict, DomainError
 from core.models import User
+from interfaces import throttle
 from interfaces.web import errors, forms
 from interfaces.web.page import PageRequest, page
 from interfaces.web.pages import inbox as present_inbox
@@ -101,9 +102,14 @@ def status(request: PageRequest, request_id: int) -> HttpResponse:
 @page
 def decide(request: PageRequest, request_id: int) -> HttpResponse:
     """Sign a verdict with the reviewer's password, on the digest the form carries."""
-    form = forms.Decision(request.POST, reviewer=cast(User, request.user))
-    if not form.is_valid():
-        return _show(request, request_id, status=422, form=form)
+    form = forms.Decision(request.POST, reviewer=cast(User, request.user), address=throttle.address_of(request))
+    try:
+        if not form.is_valid():
+            return _show(request, request_id, status=422, form=form)
+    except throttle.TooManyAttempts as error:
+        answer = _refused(request, request_id, error, form=form)
+        answer["Retry-After"] = error.headers["Retry-After"]
+        return answer
     signed = form.cleaned_data
     # The signature is the password given just now, not the session that began earlier.
     actor = dataclasses.replace(request.actor, credential="password")

@@ -11,7 +11,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from interfaces.web import forms
+from interfaces import throttle
+from interfaces.web import errors, forms
 from interfaces.web.context import THEME_COOKIE
 
 _YEAR = 365 * 24 * 3600
@@ -27,12 +28,23 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return redirect(onwards)
     form = forms.SignIn(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        user = authenticate(request, **form.cleaned_data)
+        try:
+            given, address = form.cleaned_data, throttle.address_of(request)
+            user = throttle.tried(given["username"], address, lambda: authenticate(request, **given))
+        except throttle.TooManyAttempts as error:
+            errors.record(request, error)
+            form.add_error(None, error.message)
+            answer = _form(request, form, status=429)
+            answer["Retry-After"] = error.headers["Retry-After"]
+            return answer
         if user is not None:
             login(request, user)
             return redirect(onwards)
         form.add_error(None, "Unknown name or wrong password.")
-    status = 422 if request.method == "POST" else 200
+    return _form(request, form, status=422 if request.method == "POST" else 200)
+
+
+def _form(request: HttpRequest, form: forms.SignIn, *, status: int) -> HttpResponse:
     return render(request, "session/sign_in.html", {"form": form, "next": request.GET.get("next", "")}, status=status)
 
 
