@@ -101,7 +101,9 @@ def _database() -> dict[str, Any]:
         given["CONN_MAX_AGE"] = 0
         given["OPTIONS"] = {
             "pool": {"min_size": 1, "max_size": ENV["DATABASE_POOL_SIZE"], "timeout": 20},
+            # A statement's text must be the same each time to be prepared: so its values travel apart from it.
             "prepare_threshold": 1,
+            "server_side_binding": True,
         }
         return dict(given)
     return {
