@@ -115,6 +115,7 @@ def _measure(
 ) -> None:
     """Check, measure in turns, check again. Raises WrongAnswer and NoLoad."""
     connections = min(2, given.connections) if operation.heavy else given.connections
+    seconds = given.seconds * (3 if operation.heavy else 1)  # one answer may take seconds
     for server in compared:
         operation.check(server.client(), data[server.name], f"check-{server.name}")
     for number in range(given.rounds):
@@ -126,9 +127,7 @@ def _measure(
                 load.measure(server.url, server.headers, script, seconds=1, connections=connections, folder=folder)
             script = operation.script(own, mark)
             before = processor_seconds(server.roots)
-            measured = load.measure(
-                server.url, server.headers, script, seconds=given.seconds, connections=connections, folder=folder
-            )
+            measured = load.measure(server.url, server.headers, script, seconds=seconds, connections=connections, folder=folder)
             used = processor_seconds(server.roots) - before
             results.add(operation.name, server.name, measured, used)
             if not measured.errors:  # they are told, and the one looked for may be among them

@@ -30,7 +30,7 @@ class Operation:
     build: Build
     expect: Callable[[Data, int, bytes], None] | None = None
     read_back: Callable[[Client, Data, str, int], None] | None = None
-    heavy: bool = False  # few connections: more would only measure the queue
+    heavy: bool = False  # few connections, since more would only measure the queue, and longer
 
     def script(self, data: Data, mark: str) -> list[Request]:
         """Return the requests of one round, the counter still to be put in."""

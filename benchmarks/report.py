@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -72,7 +73,7 @@ def lines(results: Results, operation: str) -> list[str]:
             results.middle(operation, name, what) for what in ("per_second", "p50_ms", "p99_ms", "processor_ms")
         )
         errors = sum(measured.errors for measured in results.rounds[operation][name])
-        ratio = "" if name == OURS else f"{results.ratio(operation, name):.1f}x"
+        ratio = "" if name == OURS else _times(results.ratio(operation, name))
         label = operation if name == OURS else ""
         out.append(f"{label:24}{name:16}{per_second:11.1f}{p50:9.2f}{p99:9.2f}{cpu:9.2f}{errors:8d}{ratio:>9}")
     return out
@@ -101,4 +102,6 @@ def markdown(results: Results) -> str:
 
 
 def _times(ratio: float) -> str:
+    if not isfinite(ratio) or ratio == 0:
+        return "no answer"  # not one within a round
     return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
