@@ -36,6 +36,7 @@ def test_a_list_of_models_takes_as_many_statements_for_one_as_for_many(someone: 
         commands.create_model(actor=someone, name=f"m{i}", tags={"t": "x"}, description="About loans", owner_team="risk")
         for _ in range(i):
             move(someone, s3(someone, f"m{i}"), "Staging")
+    queries.model_list(someone)  # the ids of permissions are read once in a process
     with CaptureQueriesContext(connection) as one:
         queries.model_list(someone, limit=1)
     with CaptureQueriesContext(connection) as four:
