@@ -120,7 +120,7 @@ def test_refused_requests_are_errors_and_not_answers(tmp_path: Path) -> None:
         found = measure(f"http://127.0.0.1:{port[1]}", {}, [Request("GET", "/absent")], seconds=1, connections=1, folder=tmp_path)
     finally:
         server.kill()
-        server.wait()
+        server.communicate()
     assert found.errors >= found.answers > 0 and found.per_second == 0
 
 
