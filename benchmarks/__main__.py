@@ -26,7 +26,8 @@ _SET_UPS = {"default": DEFAULT, "fastest": FASTEST}
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if everything was right and nothing failed, 1 otherwise, 130 after Ctrl-C."""
     given = _arguments(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell that started us in the background has SIGINT ignored
+        signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="countersign-benchmark-"))
     keep = False
     try:
