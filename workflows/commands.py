@@ -118,7 +118,7 @@ def rerun_checks(*, actor: Actor, request_id: int) -> PromotionRequest:
     broken.delete()
     _queue_checks(actor, request)
     if request.state != "checking":
-        _advance(actor, request, "checks_started", None)
+        _advance(actor, request, "checks_started", Event.PROMOTION_CHECKS_STARTED)
     jobs.enqueue(ADVANCE, request_id=request.pk)
     return request
 
@@ -226,7 +226,7 @@ def execute_request(*, actor: Actor, request_id: int) -> PromotionRequest:
         raise Conflict(f"{request.reference} is {request.state}; there is nothing to carry out.", code="not_approved")
     assessment = assess(request)
     if not assessment.verdict.satisfied or request.subject_digest != request.version.content_digest or _champion_moved(request):
-        _advance(actor, request, "no_longer_satisfied", None)
+        _advance(actor, request, "no_longer_satisfied", Event.PROMOTION_REOPENED)
         jobs.enqueue(ADVANCE, request_id=request.pk)
         return request
     decision = store_decision(request, assessment, "execute")
@@ -352,7 +352,7 @@ def _follow_champion(actor: Actor, request: PromotionRequest) -> bool:
     request.checks.filter(role="champion").delete()
     _queue_checks(actor, request)
     if request.state == "in_review":
-        _advance(actor, request, "checks_started", None)
+        _advance(actor, request, "checks_started", Event.PROMOTION_CHECKS_STARTED)
     jobs.enqueue(ADVANCE, request_id=request.pk)
     return True
 
@@ -374,7 +374,7 @@ def _approve_if_satisfied(actor: Actor, request: PromotionRequest, assessment: A
     jobs.enqueue(EXECUTE, request_id=request.pk)
 
 
-def _advance(actor: Actor, request: PromotionRequest, event: str, record: Event | None, **details: Any) -> None:
+def _advance(actor: Actor, request: PromotionRequest, event: str, record: Event, **details: Any) -> None:
     """Move the state by compare-and-set, and record it."""
     held = request.state
     following = states.after(held, event)
@@ -388,7 +388,7 @@ def _advance(actor: Actor, request: PromotionRequest, event: str, record: Event 
     request.state, request.updated_at, request.closed_at = following, now, closed
     audit.record(
         actor,
-        record or Event.PROMOTION_READY,
+        record,
         subject=("promotion_request", request.pk),
         scope=f"model:{request.model_id}",
         before={"state": held},

@@ -149,6 +149,7 @@ def test_a_check_that_ended_in_an_error_blocks_and_can_be_run_again(
     page = queries.request_page(actor(dana), request.pk)
     assert [r.state.value for r in page.verdict.requirements] == ["error", "pending"]
     commands.rerun_checks(actor=actor(dana), request_id=request.pk)
+    assert actions(request)[-1] == "promotion.checks_started"
     world.finish(request)
     review(ravi, request)
     review(rosa, request)
@@ -178,6 +179,7 @@ def test_evidence_that_changes_between_approval_and_execution_sends_it_back(
     governance_commands.write_card(actor=actor(dana), model_name="credit.risk", version=1, sections={"intended_use": "Other."})
     assert execute(request).state == "in_review"
     assert holding("credit.risk", "Production") == []
+    assert actions(request)[-1] == "promotion.reopened"
 
 
 def test_signing_what_one_did_not_see_is_refused(world: Any, ravi: User) -> None:

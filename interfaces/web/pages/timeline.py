@@ -30,6 +30,8 @@ class Entry:
 # What is written for each event, with the icon and tone of its dot. {…} are fields of the event.
 _SENTENCES: dict[str, tuple[str, str, str]] = {
     "promotion.requested": ("asked to promote v{version} to {target}", "acc", "ask"),
+    "promotion.checks_started": ("started the checks again", "", "run"),
+    "promotion.reopened": ("The evidence changed after the approval; the request is in review again", "warn", "warn"),
     "promotion.ready_for_review": ("Checks finished; the request is open for review", "", "rule"),
     "promotion.approved": ("The gate is satisfied; the request is approved", "pass", "pass"),
     "promotion.executed": ("carried the promotion out", "pass", "pass"),
