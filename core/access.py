@@ -26,6 +26,7 @@ class Role(StrEnum):
     REVIEWER = "reviewer"
     AUDITOR = "auditor"
     PLATFORM_ADMIN = "platform-admin"
+    INCIDENT_RESPONDER = "incident-responder"
 
 
 class Permission(StrEnum):
@@ -43,8 +44,11 @@ class Permission(StrEnum):
     DATASET_REGISTER = "dataset:register"
     PROMOTION_REQUEST = "promotion:request"
     PROMOTION_REVIEW = "promotion:review"
+    BREAK_GLASS = "break-glass:use"
     POLICY_READ = "policy:read"
     POLICY_PUBLISH = "policy:publish"
+    CALENDAR_MANAGE = "calendar:manage"
+    WEBHOOK_MANAGE = "webhook:manage"
     AUDIT_READ = "audit:read"
     ACCOUNT_MANAGE = "account:manage"
 
@@ -67,8 +71,18 @@ ROLE_GRANTS: dict[str, frozenset[Permission]] = {
     Role.REVIEWER: frozenset(_READ_ALL | {Permission.PROMOTION_REVIEW}),
     Role.AUDITOR: frozenset(_READ_ALL | {Permission.AUDIT_READ}),
     Role.PLATFORM_ADMIN: frozenset(
-        _READ_ALL | {Permission.POLICY_PUBLISH, Permission.DATASET_REGISTER, Permission.ACCOUNT_MANAGE, Permission.AUDIT_READ}
+        _READ_ALL
+        | {
+            Permission.POLICY_PUBLISH,
+            Permission.CALENDAR_MANAGE,
+            Permission.WEBHOOK_MANAGE,
+            Permission.DATASET_REGISTER,
+            Permission.ACCOUNT_MANAGE,
+            Permission.AUDIT_READ,
+        }
     ),
+    # Emergency moves are a right of their own: neither administering nor reviewing includes it.
+    Role.INCIDENT_RESPONDER: frozenset(_READ_ALL | {Permission.BREAK_GLASS}),
     # The worker's own account: it measures and carries out what people decided; it never reviews.
     SYSTEM_ROLE: frozenset(_READ_ALL | {Permission.MODEL_WRITE}),
 }
