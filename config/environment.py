@@ -59,6 +59,12 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("SANDBOX_MEMORY_MB", "integer", "4096", "memory one check may use, in MiB"),
     Variable("SANDBOX_WALL_SECONDS", "integer", "600", "wall-clock seconds one check may take"),
+    Variable(
+        "WEBHOOKS_ALLOW_PRIVATE",
+        "flag",
+        "false",
+        "let webhooks in production go to private addresses and over plain http; locally they always may",
+    ),
     Variable("TOKEN_DAYS", "integer", "90", "days until a new API token expires"),
     Variable("LOG_LEVEL", "text", "INFO", "level of the log on standard error: DEBUG, INFO, WARNING or ERROR"),
 )

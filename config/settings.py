@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "artifacts",
     "tracking",
     "registry",
+    "webhooks",
     "governance",
     "workflows",
     "interfaces",
@@ -177,6 +178,8 @@ SANDBOX: str = ENV["SANDBOX"]
 SANDBOX_ALLOW_PROCESS: bool = ENV["SANDBOX_ALLOW_PROCESS"] or not PRODUCTION
 SANDBOX_MEMORY_BYTES: int = ENV["SANDBOX_MEMORY_MB"] * 1024 * 1024
 SANDBOX_WALL_SECONDS: int = ENV["SANDBOX_WALL_SECONDS"]
+
+WEBHOOKS_ALLOW_PRIVATE: bool = ENV["WEBHOOKS_ALLOW_PRIVATE"] or not PRODUCTION
 
 CELERY_BROKER_URL = ENV["CELERY_BROKER_URL"] or "filesystem://"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

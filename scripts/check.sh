@@ -24,7 +24,7 @@ if [ -n "$(templates)" ]; then
     step "templates" djade --check --target-version 5.2 $(templates)
 fi
 quiet "layers" lint-imports --no-cache --no-logo
-step "types" mypy --no-error-summary config core artifacts tracking registry governance workflows interfaces scripts
+step "types" mypy --no-error-summary config core artifacts tracking registry webhooks governance workflows interfaces scripts
 quiet "migrations" python manage.py makemigrations --check --dry-run --verbosity 0
 quiet "settings and models" python manage.py check --fail-level WARNING
 step "Dockerfile" hadolint Dockerfile

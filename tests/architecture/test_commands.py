@@ -16,7 +16,7 @@ from config.environment import BASE_DIR
 from core import jobs
 from scripts.stack import commands
 
-PACKAGES = ("core", "artifacts", "tracking", "registry", "governance", "workflows", "interfaces")
+PACKAGES = ("core", "artifacts", "tracking", "registry", "webhooks", "governance", "workflows", "interfaces")
 COMMAND_MODULES = sorted(
     ".".join(path.relative_to(BASE_DIR).with_suffix("").parts)
     for package in PACKAGES[:-1]
