@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import yaml
@@ -130,11 +131,16 @@ def _expected(error: Any) -> str:
         return f"{name} lacks {', '.join(missing)}"
     if kind == "type":
         expected = error.validator_value
-        return f"{name} must be of type {expected if isinstance(expected, str) else ' or '.join(expected)}"
+        hint = "; put it in quotes" if expected == "string" and isinstance(error.instance, bool | int | float | date) else ""
+        return f"{name} must be of type {expected if isinstance(expected, str) else ' or '.join(expected)}{hint}"
     if kind == "const":
         return f"{name} must be {error.validator_value}"
     if kind == "enum":
         return f"{name} must be one of {', '.join(map(str, error.validator_value))}"
     if kind == "pattern":
         return f"{name} is {error.instance!r}; expected lower-case letters, digits and hyphens, as in credit-production"
+    if kind in ("minItems", "maxItems"):
+        return f"{name} has {len(error.instance)} entries; expected at {'least' if kind == 'minItems' else 'most'} {error.validator_value}"
+    if kind == "minLength":
+        return f"{name} must not be empty"
     return f"{name}: {error.message}"
