@@ -18,6 +18,7 @@ from core.audit import Event
 from core.canonical import digest
 from core.errors import Conflict, Invalid, NotFound
 from governance.checks import catalogue
+from governance.documents import DocumentError
 from governance.models import (
     Binding,
     CheckRun,
@@ -29,7 +30,7 @@ from governance.models import (
     Policy,
     PolicyRevision,
 )
-from governance.policy import CheckRequest, CompiledPolicy, PolicyError, compile_policy, parse_binding
+from governance.policy import CheckRequest, CompiledPolicy, compile_policy, parse_binding
 from registry import lineage
 from registry.models import DatasetVersion, EdgeKind, ModelVersion, NodeKind, RegisteredModel, Stage
 
@@ -79,7 +80,7 @@ def bind_policy(*, actor: Actor, document: str) -> Binding:
     access.require(actor, Permission.POLICY_PUBLISH)
     try:
         wanted = parse_binding(document)
-    except PolicyError as error:
+    except DocumentError as error:
         raise _invalid("binding", error) from None
     policy = Policy.objects.filter(name=wanted.policy).first()
     revision = policy.revisions.order_by("-number").first() if policy else None
@@ -362,11 +363,11 @@ def _covering(model: RegisteredModel, bindings: list[Binding]) -> list[Binding]:
 def _compiled(document: str) -> CompiledPolicy:
     try:
         return compile_policy(document)
-    except PolicyError as error:
+    except DocumentError as error:
         raise _invalid("policy", error) from None
 
 
-def _invalid(what: str, error: PolicyError) -> Invalid:
+def _invalid(what: str, error: DocumentError) -> Invalid:
     return Invalid(
         f"The {what} has {len(error.mistakes)} mistake{'s' * (len(error.mistakes) != 1)}: {error}",
         code=f"malformed_{what}",

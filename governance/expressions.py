@@ -34,8 +34,24 @@ CONTEXT: dict[str, dict[str, str]] = {
         "checks": "map Check", "card": "map text", "card_digest": "text",
     },
     "Model": {"name": "text", "risk_tier": "text", "tags": "map text"},
-    "Request": {"id": "integer", "requested_by": "text", "target_kind": "text", "target": "text", "from_stage": "text"},
-    "Review": {"reviewer": "text", "verdict": "text", "roles": "list text", "counts": "flag", "why_not": "text"},
+    "Request": {
+        "id": "integer", "requested_by": "text", "target_kind": "text", "target": "text", "from_stage": "text", "kind": "text",
+        "earlier_approval": "flag",
+    },
+    "Review": {
+        "reviewer": "text", "verdict": "text", "groups": "list text", "counts": "flag", "why_not": "text", "on_behalf_of": "text",
+        "in_owner_team": "flag", "note": "text",
+    },
+    "Waiver": {
+        "id": "integer", "policy": "text", "requirement": "text", "scope": "text", "reason": "text", "compensating_control": "text",
+        "approved_by": "text", "expires_at": "text",
+    },
+    "OpenFinding": {
+        "id": "integer", "title": "text", "severity": "text", "source": "text", "version": "integer", "owner": "text", "due": "text",
+        "overdue": "flag",
+    },
+    "Calendar": {"now": "integer", "date": "text", "weekday": "integer", "hour": "integer"},
+    "Discussion": {"threads": "integer", "unresolved": "integer"},
 }  # fmt: skip
 
 # What an expression can name. measurements and findings are the candidate's, for short.
@@ -47,6 +63,10 @@ VARIABLES: dict[str, str] = {
     "measurements": "map Measurement",
     "findings": "list Finding",
     "reviews": "list Review",
+    "waivers": "list Waiver",
+    "open_findings": "list OpenFinding",
+    "calendar": "Calendar",
+    "discussion": "Discussion",
 }
 
 
@@ -106,6 +126,10 @@ class Language:
             "measurements": dict(version.measurements),
             "findings": list(version.findings),
             "reviews": [self._message("Review", msgspec.to_builtins(review)) for review in facts.reviews],
+            "waivers": [self._message("Waiver", msgspec.to_builtins(waiver)) for waiver in facts.waivers],
+            "open_findings": [self._message("OpenFinding", msgspec.to_builtins(found)) for found in facts.open_findings],
+            "calendar": self._message("Calendar", msgspec.to_builtins(facts.calendar)),
+            "discussion": self._message("Discussion", msgspec.to_builtins(facts.discussion)),
             "params": self._message(
                 "Params", {k: float(v) if self._parameters[k] == "number" else v for k, v in parameters.items()}
             ),

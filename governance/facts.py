@@ -62,25 +62,93 @@ class ModelFacts(msgspec.Struct, frozen=True):
 
 
 class RequestFacts(msgspec.Struct, frozen=True):
+    """What is asked. kind is ``promotion``, ``rollback`` or ``re_review``.
+
+    earlier_approval: for a rollback, whether the approvals of the time before still stand on the evidence as it is.
+    """
+
     id: int
     requested_by: str
     target_kind: str
     target: str
     from_stage: str
+    kind: str = "promotion"
+    earlier_approval: bool = False
 
 
 class ReviewFact(msgspec.Struct, frozen=True):
-    """The latest review of one person; ``counts`` is False, with the reason, for one that is stale or not allowed."""
+    """The latest review of one person; ``counts`` is False, with the reason, for one that is stale or not allowed.
+
+    groups: those the review can count for: the reviewer's own, or for a delegate those of the person stood in for.
+    note: what changed since without being material, in words.
+    """
 
     reviewer: str
     verdict: str
-    roles: tuple[str, ...]
+    groups: tuple[str, ...]
     counts: bool
     why_not: str = ""
+    on_behalf_of: str = ""
+    in_owner_team: bool = False
+    note: str = ""
+
+
+class PersonFact(msgspec.Struct, frozen=True):
+    """Somebody who could still decide: active, with the right to review, in these groups, with no part in the work."""
+
+    username: str
+    groups: tuple[str, ...]
+    in_owner_team: bool = False
+
+
+class WaiverFact(msgspec.Struct, frozen=True):
+    """A waiver in force. expires_at: RFC 3339, UTC."""
+
+    id: int
+    policy: str
+    requirement: str
+    scope: str  # version | model
+    reason: str
+    compensating_control: str
+    approved_by: str
+    expires_at: str
+
+
+class OpenFinding(msgspec.Struct, frozen=True):
+    """A finding on the model that is not closed, from whichever version it was raised on. due: ISO date or empty."""
+
+    id: int
+    title: str
+    severity: str
+    source: str
+    version: int
+    owner: str = ""
+    due: str = ""
+    overdue: bool = False
+
+
+class CalendarFacts(msgspec.Struct, frozen=True):
+    """The moment of the judgement, in UTC. now: seconds since 1970. weekday: Monday is 1, Sunday 7 (ISO 8601)."""
+
+    now: int = 0
+    date: str = ""
+    weekday: int = 0
+    hour: int = 0
+
+
+class DiscussionFacts(msgspec.Struct, frozen=True):
+    """How many threads the request has, and how many are not resolved."""
+
+    threads: int = 0
+    unresolved: int = 0
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """Everything a verdict depends on besides the policy and its parameters."""
+    """Everything a verdict depends on besides the policy and its parameters.
+
+    people: who could still decide, at most 50 of each group that a policy names. authors: binding -> who published the
+    policy revision that it pins.
+    """
 
     request: RequestFacts
     model: ModelFacts
@@ -88,6 +156,12 @@ class Facts(msgspec.Struct, frozen=True):
     champion: VersionFacts
     reviews: tuple[ReviewFact, ...] = ()
     evidence_digest: str = ""
+    waivers: tuple[WaiverFact, ...] = ()
+    open_findings: tuple[OpenFinding, ...] = ()
+    calendar: CalendarFacts = CalendarFacts()
+    discussion: DiscussionFacts = DiscussionFacts()
+    people: tuple[PersonFact, ...] = ()
+    authors: dict[str, str] = {}
 
 
 def measurement_key(metric: str, slice_: str) -> str:

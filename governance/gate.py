@@ -1,6 +1,7 @@
-"""Requirements + facts -> verdict: the only code that decides. Pure, so any past decision can be recomputed.
+"""Requirements and steps + facts -> verdict: the only code that decides. Pure, so any past decision can be recomputed.
 
-The states are Gerrit's for submit requirements, with pending added; anything that cannot be evaluated keeps the gate shut.
+The states are Gerrit's for submit requirements (not applicable, satisfied, unsatisfied, overridden, error) with pending and
+waived added; anything that cannot be evaluated keeps the gate shut.
 """
 
 from __future__ import annotations
@@ -12,26 +13,36 @@ from typing import Any
 
 import msgspec
 
+from governance import staffing
 from governance.expressions import Value, evaluate
-from governance.facts import Facts
-from governance.policy import Approval, CompiledPolicy, Requirement
+from governance.facts import Facts, WaiverFact
+from governance.policy import CompiledPolicy, Requirement, Step
 
+# Stored with each decision: a verdict is byte for byte the same only under the revision of the gate that reached it.
+REVISION = 2
 RUNNING_STATES = ("queued", "running")
+OBJECTIONS = ("reject", "request_changes")
 
 
 class State(StrEnum):
     NOT_APPLICABLE = "not_applicable"
     SATISFIED = "satisfied"
     UNSATISFIED = "unsatisfied"
+    OVERRIDDEN = "overridden"
+    WAIVED = "waived"
     PENDING = "pending"
     ERROR = "error"
 
 
-_PASSING = (State.SATISFIED, State.NOT_APPLICABLE)
+_PASSING = (State.SATISFIED, State.NOT_APPLICABLE, State.OVERRIDDEN, State.WAIVED)
 
 
 class RequirementResult(msgspec.Struct, frozen=True):
-    """How one requirement came out, with the numbers behind it and what to do if it blocks."""
+    """How one requirement, or one factor of a step, came out: the numbers behind it and what to do if it blocks.
+
+    mode: how the policy is bound; only ``enforce`` blocks. step, group, people, missing: of a factor. waiver: the id of the
+    waiver that lets it pass.
+    """
 
     policy: str
     id: str
@@ -45,14 +56,25 @@ class RequirementResult(msgspec.Struct, frozen=True):
     champion: float | int | str | bool | None = None
     limit_is: str = ""
     evidence: str = ""
+    mode: str = "enforce"
+    step: str = ""
+    group: str = ""
+    people: tuple[str, ...] = ()
+    missing: int = 0
+    open: bool = False
+    waiver: int | None = None
+
+    @property
+    def passes(self) -> bool:
+        return self.state in _PASSING
 
     @property
     def blocks(self) -> bool:
-        return self.state not in _PASSING
+        return self.mode == "enforce" and not self.passes
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What the gate found. It opens only if at least one requirement was judged and none blocks."""
+    """What the gate found. It opens only if at least one enforced requirement was judged and none blocks."""
 
     satisfied: bool
     requirements: tuple[RequirementResult, ...]
@@ -66,31 +88,46 @@ class Verdict(msgspec.Struct, frozen=True):
         """Whether everything but people's approval is there."""
         return bool(self.requirements) and not any(r.blocks for r in self.requirements if r.kind == "evidence")
 
+    @property
+    def waiting(self) -> tuple[RequirementResult, ...]:
+        """The factors that wait for people now: of a step that is open, with somebody missing."""
+        return tuple(r for r in self.requirements if r.open and r.missing)
+
 
 @dataclass(frozen=True)
 class PinnedPolicy:
-    """A policy as a request pinned it: the compiled revision and the binding's parameters."""
+    """A policy as a request pinned it: the compiled revision, the binding with its mode, and the parameters."""
 
     policy: CompiledPolicy
     parameters: Mapping[str, Any]
+    binding: str = ""
+    mode: str = "enforce"
 
 
 def judge(policies: Sequence[PinnedPolicy], facts: Facts) -> Verdict:
-    """Return the verdict of all policies together; every one of them must be satisfied."""
+    """Return the verdict of all policies together; every enforced one must be satisfied."""
     results: list[RequirementResult] = []
     for pinned in policies:
         results += _judge_one(pinned, facts)
-    judged = any(r.state is not State.NOT_APPLICABLE for r in results)
+    judged = any(r.state is not State.NOT_APPLICABLE and r.mode == "enforce" for r in results)
     return Verdict(satisfied=judged and not any(r.blocks for r in results), requirements=tuple(results))
+
+
+def steps_of(policy: CompiledPolicy, facts: Facts) -> tuple[Step, ...]:
+    """Return the steps that hold for a request: a rollback's are shorter, as long as the earlier approvals stand."""
+    if facts.request.kind == "rollback" and facts.request.earlier_approval and policy.rollback is not None:
+        return policy.rollback.steps
+    return policy.steps
 
 
 def _judge_one(pinned: PinnedPolicy, facts: Facts) -> list[RequirementResult]:
     policy = pinned.policy
     context = policy.language.context(facts, policy.effective(pinned.parameters))
     unfinished = [c.name for c in (*facts.version.checks.values(), *facts.champion.checks.values()) if c.state in RUNNING_STATES]
-    results = [_requirement(policy.name, item, context, unfinished) for item in policy.requirements]
-    results += [_approval(policy.name, item, facts) for item in policy.approvals]
-    if objections := [r.reviewer for r in facts.reviews if r.counts and r.verdict in ("reject", "request_changes")]:
+    waivers = {w.requirement: w for w in facts.waivers if w.policy == policy.name} if policy.waivers else {}
+    results = [_requirement(pinned, item, context, unfinished, waivers.get(item.id)) for item in policy.requirements]
+    results += _approvals(pinned, facts, context)
+    if objections := [r.reviewer for r in facts.reviews if r.counts and r.verdict in OBJECTIONS]:
         results.append(
             RequirementResult(
                 policy=policy.name,
@@ -100,31 +137,55 @@ def _judge_one(pinned: PinnedPolicy, facts: Facts) -> list[RequirementResult]:
                 reason=f"{', '.join(objections)} asked for changes or rejected",
                 how_to_satisfy="Answer the objection; the reviewer can review again.",
                 kind="approval",
+                mode=pinned.mode,
             )
         )
     return results
 
 
-def _requirement(policy: str, item: Requirement, context: Mapping[str, Any], unfinished: list[str]) -> RequirementResult:
-    shown = _shown(item, context)
+def _requirement(
+    pinned: PinnedPolicy, item: Requirement, context: Mapping[str, Any], unfinished: list[str], waiver: WaiverFact | None
+) -> RequirementResult:
+    state, reason = _evaluated(item, context, unfinished)
+    shown = _shown(item, context) if state is not State.NOT_APPLICABLE else {}
+    if state is State.UNSATISFIED and not reason:
+        reason = _why_not(item, shown)
+    if state is State.UNSATISFIED and item.override_if is not None:
+        override = evaluate(item.override_if, context)
+        if override.ok and override.value is True:
+            state, reason = State.OVERRIDDEN, f"{reason}; overridden: {item.override_if_text}"
+        elif not override.ok:
+            reason = f"{reason}; whether it is overridden cannot be evaluated: {override.error}"
+    used = None
+    if waiver is not None and item.waivable and state in (State.UNSATISFIED, State.ERROR):
+        used = waiver.id
+        state = State.WAIVED
+        reason = f"{reason}; waived until {waiver.expires_at[:10]} by {waiver.approved_by}: {waiver.compensating_control}"
+    return RequirementResult(
+        policy=pinned.policy.name,
+        id=item.id,
+        title=item.title,
+        state=state,
+        reason=reason,
+        how_to_satisfy=item.how_to_satisfy,
+        mode=pinned.mode,
+        waiver=used,
+        **shown,
+    )
 
-    def result(state: State, reason: str) -> RequirementResult:
-        return RequirementResult(
-            policy=policy, id=item.id, title=item.title, state=state, reason=reason, how_to_satisfy=item.how_to_satisfy, **shown
-        )
 
+def _evaluated(item: Requirement, context: Mapping[str, Any], unfinished: list[str]) -> tuple[State, str]:
+    """Return the state and, unless it is plainly unsatisfied, the reason."""
     if item.applies_if is not None:
         applies = evaluate(item.applies_if, context)
         if applies.value is False and applies.ok:
-            return result(State.NOT_APPLICABLE, "does not apply to this request")
+            return State.NOT_APPLICABLE, "does not apply to this request"
         if applies.value is not True:
-            return result(*_unevaluated(applies, unfinished))
+            return _unevaluated(applies, unfinished)
     outcome = evaluate(item.satisfied_if, context)
     if not outcome.ok or not isinstance(outcome.value, bool):
-        return result(*_unevaluated(outcome, unfinished))
-    if outcome.value:
-        return result(State.SATISFIED, "met")
-    return result(State.UNSATISFIED, _why_not(item, shown))
+        return _unevaluated(outcome, unfinished)
+    return (State.SATISFIED, "met") if outcome.value else (State.UNSATISFIED, "")
 
 
 def _unevaluated(outcome: Value, unfinished: list[str]) -> tuple[State, str]:
@@ -164,20 +225,94 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _approval(policy: str, item: Approval, facts: Facts) -> RequirementResult:
-    counted = [r.reviewer for r in facts.reviews if r.counts and r.verdict == "approve" and item.role in r.roles]
-    missing = item.count - len(counted)
+def _approvals(pinned: PinnedPolicy, facts: Facts, context: Mapping[str, Any]) -> list[RequirementResult]:
+    """Judge the steps: each person counts for one factor, earlier steps first; a sequential step waits for those before."""
+    policy = pinned.policy
+    steps = steps_of(policy, facts)
+    applying = [_applies(step, context) for step in steps]
+    asked = [step for step, (state, _) in zip(steps, applying, strict=True) if state is not State.NOT_APPLICABLE]
+    seats = staffing.seats(asked, facts, author=facts.authors.get(pinned.binding, ""))
+    results: list[RequirementResult] = []
+    waits_for = ""
+    for step, (state, reason) in zip(steps, applying, strict=True):
+        found = [
+            _factor(pinned, step, i, seat, facts, waits_for)
+            if state is State.SATISFIED
+            else _not_asked(pinned, step, i, state, reason)
+            for i, seat in enumerate(seats.get(step.name) or [staffing.Seat(f, (), 0, 0) for f in step.factors])
+        ]
+        results += found
+        if policy.sequential and not waits_for and not all(r.passes for r in found):
+            waits_for = step.title
+    return results
+
+
+def _applies(step: Step, context: Mapping[str, Any]) -> tuple[State, str]:
+    if step.applies_if is None:
+        return State.SATISFIED, ""
+    outcome = evaluate(step.applies_if, context)
+    if outcome.ok and outcome.value is False:
+        return State.NOT_APPLICABLE, "does not apply to this request"
+    if outcome.ok and outcome.value is True:
+        return State.SATISFIED, ""
+    return State.ERROR, f"whether the step applies cannot be evaluated: {outcome.error or 'no yes or no'}"
+
+
+def _factor(pinned: PinnedPolicy, step: Step, i: int, seat: staffing.Seat, facts: Facts, waits_for: str) -> RequirementResult:
+    count, group = seat.factor.count, seat.factor.group
+    state, reason = State.PENDING, f"{seat.missing} more of {count} must approve"
+    if seat.missing == 0:
+        state, reason = State.SATISFIED, f"approved by {', '.join(seat.people)}"
+    elif seat.reachable < seat.missing:
+        # A step that nobody can complete must not look like one that waits.
+        state = State.ERROR
+        reason = f"no reviewer can be resolved: {seat.missing} more of {group} must approve, and {seat.reachable} may"
+    elif waits_for:
+        reason = f"waits for {waits_for}"
     return RequirementResult(
-        policy=policy,
-        id=f"approvals-{item.role}",
-        title=f"Approvals by {item.role}",
-        state=State.SATISFIED if missing <= 0 else State.PENDING,
-        reason=f"approved by {', '.join(counted)}" if missing <= 0 else f"{missing} more of {item.count} must approve",
+        policy=pinned.policy.name,
+        id=_factor_id(step, i),
+        title=f"{step.title}: {count} of {group}",
+        state=state,
+        reason=reason,
         how_to_satisfy=(
-            f"People with the role {item.role} review the request; who asked for it, who made the version and who ran its training do not count."
+            f"{count} people of the group {group} review the request. Whoever had a part in the work does not count, and nobody "
+            f"counts for two factors."
+            if state is not State.ERROR
+            else f"Add people to the group {group} who had no part in the work and hold the right to review."
         ),
         kind="approval",
-        value=len(counted),
-        limit=item.count,
+        value=len(seat.people),
+        limit=count,
         limit_is="at_least",
+        mode=pinned.mode,
+        step=step.name,
+        group=group,
+        people=seat.people,
+        missing=seat.missing,
+        open=seat.missing > 0 and not waits_for,
+    )
+
+
+def _not_asked(pinned: PinnedPolicy, step: Step, i: int, state: State, reason: str) -> RequirementResult:
+    factor = step.factors[i]
+    return RequirementResult(
+        policy=pinned.policy.name,
+        id=_factor_id(step, i),
+        title=f"{step.title}: {factor.count} of {factor.group}",
+        state=state,
+        reason=reason,
+        how_to_satisfy="Correct the policy's step, publish it and rebase the request." if state is State.ERROR else "",
+        kind="approval",
+        mode=pinned.mode,
+        step=step.name,
+        group=factor.group,
+    )
+
+
+def _factor_id(step: Step, i: int) -> str:
+    return (
+        f"{step.name}-{step.factors[i].group}"
+        if [f.group for f in step.factors].count(step.factors[i].group) == 1
+        else f"{step.name}-{i + 1}"
     )

@@ -1,153 +1,23 @@
-"""A policy document -> compiled requirements; every mistake with its line, its column and what was expected. Pure."""
+"""A policy document -> compiled requirements, steps and rules; every mistake with its line, its column and what was expected. Pure."""
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator
-
 from core.canonical import text_digest
+from governance.calendars import CalendarError, Duration, Window, parse_duration, window
+from governance.documents import DocumentError, Marks, Mistake, loaded, mistake, schema_mistakes
 from governance.expressions import ExpressionError, Language, language
+from governance.schemas import BINDING_SCHEMA, PARAMETERS_SCHEMA, POLICY_SCHEMA
 
-_NAME = "^[a-z0-9][a-z0-9-]{0,99}$"
-_EXPRESSION = {"type": "string", "minLength": 1}
-_SCALAR = {"type": ["string", "number", "integer", "boolean"]}
-
-POLICY_SCHEMA: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "Countersign policy",
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["kind", "name", "requirements"],
-    "properties": {
-        "kind": {"const": "Policy"},
-        "name": {"type": "string", "pattern": _NAME},
-        "title": {"type": "string", "minLength": 1},
-        "description": {"type": "string"},
-        "parameters": {
-            "type": "object",
-            "propertyNames": {"pattern": "^[a-z_][a-z0-9_]*$"},
-            "additionalProperties": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["type"],
-                "properties": {
-                    "type": {"enum": ["number", "integer", "text", "flag"]},
-                    "default": _SCALAR,
-                    "description": {"type": "string"},
-                },
-            },
-        },
-        "checks": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["check"],
-                "properties": {
-                    "check": {"type": "string", "pattern": _NAME},
-                    "dataset": {"type": "string", "minLength": 1},
-                    "with": {"type": "object"},
-                },
-            },
-        },
-        "requirements": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["id", "title", "satisfied_if", "how_to_satisfy"],
-                "properties": {
-                    "id": {"type": "string", "pattern": _NAME},
-                    "title": {"type": "string", "minLength": 1},
-                    "applies_if": _EXPRESSION,
-                    "satisfied_if": _EXPRESSION,
-                    "how_to_satisfy": {"type": "string", "minLength": 1},
-                    "shows": {
-                        "type": "object",
-                        "additionalProperties": False,
-                        "required": ["value"],
-                        "properties": {
-                            "value": _EXPRESSION,
-                            "limit": _EXPRESSION,
-                            "champion": _EXPRESSION,
-                            "limit_is": {"enum": ["at_least", "at_most", "equal"]},
-                            "evidence": {"type": "string"},
-                        },
-                    },
-                },
-            },
-        },
-        "approvals": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["role", "count"],
-                "properties": {"role": {"type": "string", "minLength": 1}, "count": {"type": "integer", "minimum": 1}},
-            },
-        },
-        "expires_after_days": {"type": "integer", "minimum": 1},
-    },
-}
-
-BINDING_SCHEMA: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "Countersign policy binding",
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["kind", "name", "policy", "targets"],
-    "properties": {
-        "kind": {"const": "Binding"},
-        "name": {"type": "string", "pattern": _NAME},
-        "policy": {"type": "string", "pattern": _NAME},
-        "match": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "models": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
-                "risk_tiers": {"type": "array", "items": {"enum": ["low", "medium", "high"]}, "minItems": 1},
-                "tags": {"type": "object", "additionalProperties": {"type": "string"}},
-            },
-        },
-        "targets": {
-            "type": "object",
-            "additionalProperties": False,
-            "minProperties": 1,
-            "properties": {
-                "stages": {"type": "array", "items": {"type": "string", "minLength": 1}},
-                "aliases": {"type": "array", "items": {"type": "string", "minLength": 1}},
-            },
-        },
-        "parameters": {"type": "object", "additionalProperties": _SCALAR},
-    },
-}
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One thing wrong in a document: where (line and column count from 1), what, and what was expected."""
-
-    line: int
-    column: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}, column {self.column}: {self.message}"
-
-
-class PolicyError(Exception):
-    """A document that cannot be published, with every mistake found in it."""
-
-    def __init__(self, mistakes: list[Mistake]) -> None:
-        super().__init__("\n".join(str(mistake) for mistake in mistakes))
-        self.mistakes = mistakes
+# What a reviewer decides on can never be called immaterial.
+ALWAYS_MATERIAL = ("content", "policies")
 
 
 @dataclass(frozen=True)
@@ -177,7 +47,12 @@ class Requirement:
     applies_if: Any | None
     satisfied_if: Any
     satisfied_if_text: str
+    override_if: Any | None
+    override_if_text: str
     shows: Shows | None
+    waivable: bool
+    material: bool
+    measurements: tuple[str, ...]  # the candidate's and the champion's that its expressions name literally
 
 
 @dataclass(frozen=True)
@@ -194,11 +69,58 @@ class CheckRequest:
 
 
 @dataclass(frozen=True)
-class Approval:
-    """So many people with this role must approve; the submitter, the version's creator and the run's owner never count."""
+class Factor:
+    """So many people of one group must approve; a person counts for one factor of a policy only."""
 
-    role: str
+    group: str
     count: int
+    constraints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """Factors that are asked for together. due: how long after the step opened."""
+
+    name: str
+    title: str
+    applies_if: Any | None
+    factors: tuple[Factor, ...]
+    due: Duration | None
+    escalate_to: str
+
+
+@dataclass(frozen=True)
+class WaiverRule:
+    """Who may approve a waiver, and for how long at most."""
+
+    approved_by: str
+    max_days: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """When an approved request is carried out: by itself or on demand, and inside which windows if there are any."""
+
+    on_demand: bool = False
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True)
+class Validity:
+    """How long an approval holds (None: without end), what else asks for a re-review, and when that is due."""
+
+    days: int | None = None
+    re_review_on: tuple[str, ...] = ()
+    due: Duration | None = None
+    escalate_to: str = ""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """The steps of a return to a version that held the place before, while its approvals stand."""
+
+    steps: tuple[Step, ...]
+    within_days: int | None
 
 
 @dataclass(frozen=True)
@@ -213,8 +135,17 @@ class CompiledPolicy:
     parameters: tuple[Parameter, ...]
     checks: tuple[CheckRequest, ...]
     requirements: tuple[Requirement, ...]
-    approvals: tuple[Approval, ...]
+    sequential: bool
+    steps: tuple[Step, ...]
+    calendar: str
+    materiality: tuple[tuple[str, bool], ...]
+    waivers: WaiverRule | None
+    signature_meanings: tuple[str, ...]
+    release: Release
+    validity: Validity
+    rollback: Rollback | None
     expires_after_days: int | None
+    escalates_on_timeout: bool
 
     def effective(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return every parameter's value: as given by the binding, else its default."""
@@ -234,171 +165,204 @@ class CompiledPolicy:
                 wrong.append(f"parameter {parameter.name} must be a {parameter.type}, not {value!r}")
         return wrong
 
+    def is_material(self, path: str) -> bool:
+        """Return whether a change of this part of what was reviewed, such as ``card.intended_use``, makes reviews stale.
+
+        The first pattern that fits decides, then the requirements that name a measurement: material if one of them is.
+        Content and policies always are; so is what nothing mentions.
+        """
+        if path.split(".")[0] in ALWAYS_MATERIAL:
+            return True
+        for pattern, material in self.materiality:
+            if fnmatch.fnmatchcase(path, pattern):
+                return material
+        _, marker, key = path.partition("measurements.")
+        named = [r.material for r in self.requirements if key in r.measurements] if marker else []
+        return any(named) if named else True
+
 
 @dataclass(frozen=True)
-class BindingDocument:
-    """Which models' way to which targets a policy guards, and with which parameters."""
+class ParametersDocument:
+    """Named values for a policy's parameters, which several bindings may share."""
 
     name: str
     policy: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class BindingDocument:
+    """Which models' way to which targets a policy guards, since when and how, and with which parameters.
+
+    parameters_name: published parameters to take, instead of values of its own.
+    """
+
+    name: str
+    policy: str
+    mode: str
+    since: datetime | None
     models: tuple[str, ...]
     risk_tiers: tuple[str, ...]
     tags: Mapping[str, str]
     stages: tuple[str, ...]
     aliases: tuple[str, ...]
     parameters: Mapping[str, Any]
+    parameters_name: str
 
 
 @lru_cache(maxsize=512)
 def compile_policy(document: str) -> CompiledPolicy:
-    """Return the compiled policy. Raises PolicyError with every mistake's line, column and remedy."""
-    value, marks = _loaded(document)
-    mistakes = list(_schema_mistakes(value, marks, POLICY_SCHEMA))
+    """Return the compiled policy. Raises DocumentError with every mistake's line, column and remedy."""
+    value, marks = loaded(document)
+    mistakes = list(schema_mistakes(value, marks, POLICY_SCHEMA))
     if mistakes:
-        raise PolicyError(mistakes)
+        raise DocumentError(mistakes)
     parameters = tuple(
         Parameter(name, spec["type"], spec.get("default"), spec.get("description", ""))
         for name, spec in value.get("parameters", {}).items()
     )
     compiler = _Compiler(language(tuple((p.name, p.type) for p in parameters)), marks, document)
-    requirements = tuple(compiler.requirement(i, item) for i, item in enumerate(value["requirements"]))
+    policy = compiler.policy(value, parameters)
     mistakes = compiler.mistakes + list(_meaning_mistakes(value, parameters, marks))
     if mistakes:
-        raise PolicyError(sorted(mistakes, key=lambda m: (m.line, m.column)))
-    return CompiledPolicy(
-        name=value["name"],
-        title=value.get("title", value["name"]),
-        description=value.get("description", ""),
-        digest=text_digest(document),
-        language=compiler.language,
-        parameters=parameters,
-        checks=tuple(CheckRequest(c["check"], c.get("dataset", ""), c.get("with", {})) for c in value.get("checks", [])),
-        requirements=requirements,
-        approvals=tuple(Approval(a["role"], a["count"]) for a in value.get("approvals", [])),
-        expires_after_days=value.get("expires_after_days"),
-    )
+        raise DocumentError(sorted(mistakes, key=lambda m: (m.line, m.column)))
+    return policy
+
+
+def parse_parameters(document: str) -> ParametersDocument:
+    """Return the named parameters a document says. Raises DocumentError."""
+    value, marks = loaded(document)
+    if mistakes := list(schema_mistakes(value, marks, PARAMETERS_SCHEMA)):
+        raise DocumentError(mistakes)
+    return ParametersDocument(value["name"], value["policy"], value["values"])
 
 
 def parse_binding(document: str) -> BindingDocument:
-    """Return the binding a document says. Raises PolicyError with every mistake's line, column and remedy."""
-    value, marks = _loaded(document)
-    if mistakes := list(_schema_mistakes(value, marks, BINDING_SCHEMA)):
-        raise PolicyError(mistakes)
-    match, targets = value.get("match", {}), value["targets"]
+    """Return the binding a document says. Raises DocumentError with every mistake's line, column and remedy."""
+    value, marks = loaded(document)
+    if mistakes := list(schema_mistakes(value, marks, BINDING_SCHEMA)):
+        raise DocumentError(mistakes)
+    match, targets, parameters = value.get("match", {}), value["targets"], value.get("parameters", {})
+    try:
+        since = _moment(value["since"]) if "since" in value else None
+    except ValueError as error:
+        raise DocumentError([mistake(marks, ("since",), f"since: {error}; give a date such as 2026-01-31")]) from None
     return BindingDocument(
         name=value["name"],
         policy=value["policy"],
+        mode=value.get("mode", "enforce"),
+        since=since,
         models=tuple(match.get("models", ())),
         risk_tiers=tuple(match.get("risk_tiers", ())),
         tags=match.get("tags", {}),
         stages=tuple(targets.get("stages", ())),
         aliases=tuple(targets.get("aliases", ())),
-        parameters=value.get("parameters", {}),
+        parameters=parameters if isinstance(parameters, dict) else {},
+        parameters_name=parameters if isinstance(parameters, str) else "",
     )
 
 
-_Marks = dict[tuple[Any, ...], tuple[int, int]]
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text if "T" in text else f"{text}T00:00:00Z")
 
 
-def _loaded(document: str) -> tuple[Any, _Marks]:
-    """Return a YAML document's value and where each of its parts stands (line and column from 0)."""
-    try:
-        root = yaml.compose(document, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise PolicyError([Mistake(*where, f"not valid YAML: {error.problem or error.context}")]) from None
-    except yaml.YAMLError as error:
-        raise PolicyError([Mistake(1, 1, f"not valid YAML: {error}")]) from None
-    if root is None:
-        raise PolicyError([Mistake(1, 1, "the document is empty; it needs at least kind and name")])
-    marks: _Marks = {}
-    _collect(root, (), marks, depth=0)
-    return yaml.safe_load(document), marks
-
-
-def _collect(node: yaml.Node, path: tuple[Any, ...], marks: _Marks, depth: int) -> None:
-    marks[path] = (node.start_mark.line, node.start_mark.column)
-    if depth > 20:
-        raise PolicyError([Mistake(node.start_mark.line + 1, node.start_mark.column + 1, "nested too deeply; at most 20 levels")])
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                mark = key.start_mark
-                raise PolicyError([Mistake(mark.line + 1, mark.column + 1, f"{key.value} stands here a second time; keep one")])
-            seen.add(key.value)
-            marks[(*path, ("key", key.value))] = (key.start_mark.line, key.start_mark.column)
-            _collect(value, (*path, key.value), marks, depth + 1)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, item in enumerate(node.value):
-            _collect(item, (*path, i), marks, depth + 1)
-
-
-def _schema_mistakes(value: Any, marks: _Marks, schema: dict[str, Any]) -> Iterator[Mistake]:
-    for error in sorted(Draft202012Validator(schema).iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]):
-        path = tuple(error.absolute_path)
-        if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-            known = sorted(error.schema.get("properties", {}))
-            for name in error.instance:
-                if name not in known:
-                    yield _mistake(
-                        marks, (*path, ("key", name)), f"there is no field {name} here; expected one of {', '.join(known)}"
-                    )
-            continue
-        yield _mistake(marks, path, _expected(error))
-
-
-def _expected(error: Any) -> str:
-    name = str(error.absolute_path[-1]) if error.absolute_path else "the document"
-    kind = error.validator
-    if kind == "required":
-        missing = [field for field in error.validator_value if field not in error.instance]
-        return f"{name} lacks {', '.join(missing)}"
-    if kind == "type":
-        expected = error.validator_value
-        return f"{name} must be of type {expected if isinstance(expected, str) else ' or '.join(expected)}"
-    if kind == "const":
-        return f"{name} must be {error.validator_value}"
-    if kind == "enum":
-        return f"{name} must be one of {', '.join(map(str, error.validator_value))}"
-    if kind == "pattern":
-        return f"{name} is {error.instance!r}; expected lower-case letters, digits and hyphens, as in credit-production"
-    return f"{name}: {error.message}"
-
-
-def _meaning_mistakes(value: Any, parameters: tuple[Parameter, ...], marks: _Marks) -> Iterator[Mistake]:
-    seen: set[str] = set()
-    for i, requirement in enumerate(value["requirements"]):
-        if requirement["id"] in seen:
-            yield _mistake(
-                marks, ("requirements", i, "id"), f"the id {requirement['id']} is used twice; each requirement needs its own"
-            )
-        seen.add(requirement["id"])
+def _meaning_mistakes(value: dict[str, Any], parameters: tuple[Parameter, ...], marks: Marks) -> Iterator[Mistake]:
+    yield from _repeated(value["requirements"], "id", ("requirements",), marks)
+    for path, steps in _step_lists(value):
+        yield from _repeated(steps, "name", path, marks)
     for parameter in parameters:
         if parameter.default is not None and not _fits(parameter.default, parameter.type):
-            yield _mistake(
+            yield mistake(
                 marks, ("parameters", parameter.name, "default"), f"the default {parameter.default!r} is not a {parameter.type}"
             )
     names = {p.name for p in parameters}
     for i, check in enumerate(value.get("checks", [])):
         for name in _referenced(check):
             if name not in names:
-                yield _mistake(
+                yield mistake(
                     marks, ("checks", i), f"${{{name}}} names no parameter; the policy has {', '.join(sorted(names)) or 'none'}"
                 )
+    for pattern in value.get("materiality", {}):
+        if pattern.split(".")[0] in ALWAYS_MATERIAL and value["materiality"][pattern] == "immaterial":
+            yield mistake(
+                marks, ("materiality", pattern), f"{pattern} is what reviewers sign and is always material; take it out"
+            )
+    yield from _same_hands(value, marks)
+    if "rollback" in value and "steps" not in value:
+        yield mistake(marks, ("rollback",), "rollback shortens the steps, and the policy has none; give it steps")
+
+
+def _repeated(items: list[dict[str, Any]], key: str, path: tuple[Any, ...], marks: Marks) -> Iterator[Mistake]:
+    seen: set[str] = set()
+    for i, item in enumerate(items):
+        if item[key] in seen:
+            yield mistake(marks, (*path, i, key), f"the {key} {item[key]} is used twice; each needs its own")
+        seen.add(item[key])
+
+
+def _step_lists(value: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], list[dict[str, Any]]]]:
+    if "steps" in value:
+        yield ("steps",), value["steps"]
+    if "rollback" in value:
+        yield ("rollback", "steps"), value["rollback"]["steps"]
+
+
+def _same_hands(value: dict[str, Any], marks: Marks) -> Iterator[Mistake]:
+    """Whoever reviews must not also be able to waive what is reviewed."""
+    waives = value.get("waivers", {}).get("approved_by")
+    for path, steps in _step_lists(value):
+        for i, step in enumerate(steps):
+            for j, factor in enumerate(step["factors"]):
+                if factor["group"] == waives:
+                    yield mistake(
+                        marks,
+                        (*path, i, "factors", j, "group"),
+                        f"{waives} also approves waivers; a waiver needs a group that does not review",
+                    )
 
 
 class _Compiler:
     """Compile a document's expressions, collecting mistakes at their place in the document."""
 
-    def __init__(self, language: Language, marks: _Marks, document: str) -> None:
+    def __init__(self, language: Language, marks: Marks, document: str) -> None:
         self.language, self.mistakes = language, list[Mistake]()
-        self._marks, self._lines = marks, document.splitlines()
+        self._marks, self._document, self._lines = marks, document, document.splitlines()
 
-    def requirement(self, i: int, item: dict[str, Any]) -> Requirement:
+    def policy(self, value: dict[str, Any], parameters: tuple[Parameter, ...]) -> CompiledPolicy:
+        waivers, validity, rollback = value.get("waivers"), value.get("validity", {}), value.get("rollback")
+        return CompiledPolicy(
+            name=value["name"],
+            title=value.get("title", value["name"]),
+            description=value.get("description", ""),
+            digest=text_digest(self._document),
+            language=self.language,
+            parameters=parameters,
+            checks=tuple(CheckRequest(c["check"], c.get("dataset", ""), c.get("with", {})) for c in value.get("checks", [])),
+            requirements=tuple(self._requirement(i, item) for i, item in enumerate(value["requirements"])),
+            sequential=value.get("order", "sequential") == "sequential",
+            steps=self._steps(("steps",), value.get("steps", [])),
+            calendar=value.get("calendar", ""),
+            materiality=tuple((pattern, word == "material") for pattern, word in value.get("materiality", {}).items()),
+            waivers=WaiverRule(waivers["approved_by"], waivers["max_days"]) if waivers else None,
+            signature_meanings=tuple(value.get("signature", {}).get("meanings", ())),
+            release=self._release(value.get("release", {})),
+            validity=Validity(
+                validity.get("days"),
+                tuple(validity.get("re_review_on", ())),
+                self._duration(("validity", "due"), validity.get("due")),
+                validity.get("escalate_to", ""),
+            ),
+            rollback=Rollback(self._steps(("rollback", "steps"), rollback["steps"]), rollback.get("within_days"))
+            if rollback
+            else None,
+            expires_after_days=value.get("expires_after_days"),
+            escalates_on_timeout=value.get("on_timeout") == "escalate",
+        )
+
+    def _requirement(self, i: int, item: dict[str, Any]) -> Requirement:
         path = ("requirements", i)
         shows = item.get("shows")
+        texts = [item.get(key, "") for key in ("applies_if", "satisfied_if", "override_if")] + list((shows or {}).values())
         return Requirement(
             id=item["id"],
             title=item["title"],
@@ -406,8 +370,49 @@ class _Compiler:
             applies_if=self._expression((*path, "applies_if"), item.get("applies_if"), ("BOOL",)),
             satisfied_if=self._expression((*path, "satisfied_if"), item["satisfied_if"], ("BOOL",)),
             satisfied_if_text=item["satisfied_if"].strip(),
+            override_if=self._expression((*path, "override_if"), item.get("override_if"), ("BOOL",)),
+            override_if_text=item.get("override_if", "").strip(),
             shows=self._shows((*path, "shows"), shows) if shows else None,
+            waivable=item.get("waivable", True),
+            material=item.get("materiality", "material") == "material",
+            measurements=tuple(dict.fromkeys(key for text in texts for key in _MEASUREMENT.findall(text))),
         )
+
+    def _steps(self, path: tuple[Any, ...], items: list[dict[str, Any]]) -> tuple[Step, ...]:
+        return tuple(
+            Step(
+                name=item["name"],
+                title=item.get("title", item["name"]),
+                applies_if=self._expression((*path, i, "applies_if"), item.get("applies_if"), ("BOOL",)),
+                factors=tuple(Factor(f["group"], f["count"], tuple(f.get("constraints", ()))) for f in item["factors"]),
+                due=self._duration((*path, i, "due"), item.get("due")),
+                escalate_to=item.get("escalate_to", ""),
+            )
+            for i, item in enumerate(items)
+        )
+
+    def _release(self, item: dict[str, Any]) -> Release:
+        windows = []
+        for i, spec in enumerate(item.get("windows", [])):
+            path = ("release", "windows", i)
+            duration = self._duration((*path, "duration"), spec["duration"])
+            if duration is None:
+                continue
+            try:
+                starts = datetime.fromisoformat(spec["starts"])
+                windows.append(window(starts, _clock_time(duration), spec["timezone"], spec.get("rrule", "")))
+            except (CalendarError, ValueError) as error:
+                self.mistakes.append(mistake(self._marks, path, str(error)))
+        return Release(item.get("execute") == "on_demand", tuple(windows))
+
+    def _duration(self, path: tuple[Any, ...], text: str | None) -> Duration | None:
+        if text is None:
+            return None
+        try:
+            return parse_duration(text)
+        except CalendarError as error:
+            self.mistakes.append(mistake(self._marks, path, str(error)))
+            return None
 
     def _shows(self, path: tuple[Any, ...], item: dict[str, Any]) -> Shows:
         plain = ("DOUBLE", "INT", "STRING", "BOOL")
@@ -440,9 +445,10 @@ class _Compiler:
         return line + error.line, (column + quote if error.line == 1 else 0) + error.column
 
 
-def _mistake(marks: _Marks, path: tuple[Any, ...], message: str) -> Mistake:
-    line, column = marks.get(path) or marks.get(path[:-1]) or (0, 0)
-    return Mistake(line + 1, column + 1, message)
+def _clock_time(duration: Duration) -> timedelta:
+    if duration.business:
+        raise CalendarError("a window lasts plain hours or days, not business time")
+    return timedelta(**{f"{duration.unit}s": duration.amount})
 
 
 def _fits(value: Any, kind: str) -> bool:
@@ -454,6 +460,7 @@ def _fits(value: Any, kind: str) -> bool:
     return isinstance(value, kinds[kind])
 
 
+_MEASUREMENT = re.compile(r"""\bmeasurements\[\s*["']([^"']+)["']\s*\]""")
 _REFERENCE = re.compile(r"^\$\{([a-z_][a-z0-9_]*)\}$")
 
 

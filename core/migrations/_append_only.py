@@ -11,7 +11,18 @@ _MESSAGE = "is append-only: rows are never changed or deleted"
 
 def append_only(*tables: str) -> migrations.RunPython:
     """Return a migration step that makes these tables append-only."""
+    return migrations.RunPython(*_both_ways(tables))
 
+
+def lifted(*tables: str) -> migrations.RunPython:
+    """Return a migration step that lifts this, for a change of the tables; SQLite loses their triggers on the way anyhow.
+
+    ``append_only`` must follow in the same migration.
+    """
+    return migrations.RunPython(*reversed(_both_ways(tables)))
+
+
+def _both_ways(tables: tuple[str, ...]) -> tuple[Any, Any]:
     def add(apps: Any, schema_editor: Any) -> None:
         make = _postgresql if schema_editor.connection.vendor == "postgresql" else _sqlite
         for table in tables:
@@ -24,7 +35,7 @@ def append_only(*tables: str) -> migrations.RunPython:
             for verb in ("update", "delete", "truncate"):
                 schema_editor.execute(f"DROP TRIGGER IF EXISTS {table}_no_{verb} {suffix.format(table=table)}")
 
-    return migrations.RunPython(add, remove)
+    return add, remove
 
 
 def _sqlite(table: str) -> list[str]:

@@ -14,7 +14,7 @@ from interfaces.mlflow.messages import I64, KeyValue, Message, mapping, present
 from interfaces.mlflow.routing import Route
 from registry import commands, names, queries, records
 from registry.records import ModelRecord, VersionRecord
-from workflows import catalog_commands
+from workflows.commands import catalog
 
 _MODELS_ON_A_PAGE, _MOST_MODELS = 100, 1000
 _MOST_VERSIONS = 200_000
@@ -129,19 +129,19 @@ def get_model(actor: Actor, message: OfModel) -> dict[str, Any]:
 
 def update_model(actor: Actor, message: UpdateModel) -> dict[str, Any]:
     """Change a description; one that is absent clears it."""
-    catalog_commands.update_model(actor=actor, model_name=message.name, description=message.description or "")
+    catalog.update_model(actor=actor, model_name=message.name, description=message.description or "")
     return {"registered_model": _model(records.get_model(actor, message.name))}
 
 
 def rename_model(actor: Actor, message: RenameModel) -> dict[str, Any]:
     """Give a model another name."""
-    catalog_commands.rename_model(actor=actor, model_name=message.name, new_name=message.new_name)
+    catalog.rename_model(actor=actor, model_name=message.name, new_name=message.new_name)
     return {"registered_model": _model(records.get_model(actor, message.new_name))}
 
 
 def delete_model(actor: Actor, message: OfModel) -> None:
     """Delete a model with its versions."""
-    catalog_commands.delete_model(actor=actor, model_name=message.name)
+    catalog.delete_model(actor=actor, model_name=message.name)
 
 
 def search_models(actor: Actor, message: Search) -> dict[str, Any]:
@@ -161,23 +161,23 @@ def latest_versions(actor: Actor, message: LatestVersions) -> dict[str, Any]:
 
 def set_model_tag(actor: Actor, message: SetModelTag) -> None:
     """Set a tag of a model."""
-    catalog_commands.set_model_tag(actor=actor, model_name=message.name, key=message.key, value=message.value)
+    catalog.set_model_tag(actor=actor, model_name=message.name, key=message.key, value=message.value)
 
 
 def delete_model_tag(actor: Actor, message: DeleteModelTag) -> None:
     """Remove a tag of a model."""
-    catalog_commands.delete_model_tag(actor=actor, model_name=message.name, key=message.key)
+    catalog.delete_model_tag(actor=actor, model_name=message.name, key=message.key)
 
 
 def set_alias(actor: Actor, message: SetAlias) -> None:
     """Point an alias at a version."""
     number = names.version_number(message.version)
-    catalog_commands.set_alias(actor=actor, model_name=message.name, alias=message.alias, version=number)
+    catalog.set_alias(actor=actor, model_name=message.name, alias=message.alias, version=number)
 
 
 def delete_alias(actor: Actor, message: OfAlias) -> None:
     """Remove an alias."""
-    catalog_commands.delete_alias(actor=actor, model_name=message.name, alias=message.alias)
+    catalog.delete_alias(actor=actor, model_name=message.name, alias=message.alias)
 
 
 def version_by_alias(actor: Actor, message: OfAlias) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def update_version(actor: Actor, message: UpdateVersion) -> dict[str, Any]:
 
 def delete_version(actor: Actor, message: OfVersion) -> None:
     """Delete a version."""
-    catalog_commands.delete_version(actor=actor, model_name=message.name, version=names.version_number(message.version))
+    catalog.delete_version(actor=actor, model_name=message.name, version=names.version_number(message.version))
 
 
 def search_versions(actor: Actor, message: Search) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def transition_stage(actor: Actor, message: TransitionStage) -> dict[str, Any]:
     if message.archive_existing_versions and message.stage.lower() not in _STAGES_TO_ARCHIVE_FROM:
         raise Invalid(f"Versions can be archived on the way into Staging and Production, not into {message.stage!r}.")
     number = names.version_number(message.version)
-    catalog_commands.transition_stage(
+    catalog.transition_stage(
         actor=actor,
         model_name=message.name,
         version=number,

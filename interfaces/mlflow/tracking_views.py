@@ -18,7 +18,7 @@ from tracking.commands import DatasetInput, MetricPoint
 from tracking.models import LoggedModelStatus, RunStatus
 from tracking.queries import experiment_number
 from tracking.records import ExperimentRecord, LoggedModelRecord, MetricValue, RunRecord
-from workflows import catalog_commands
+from workflows.commands import catalog
 
 MOST_RESULTS = 50_000
 _VIEWS = tuple(search.VIEWS)
@@ -289,7 +289,7 @@ def update_run(actor: Actor, message: UpdateRun) -> dict[str, Any]:
 
 def delete_run(actor: Actor, message: RunOnly) -> None:
     """Delete a run."""
-    catalog_commands.delete_run(actor=actor, run_id=message.run_id)
+    catalog.delete_run(actor=actor, run_id=message.run_id)
 
 
 def restore_run(actor: Actor, message: RunOnly) -> None:

@@ -32,10 +32,10 @@ from interfaces.rest.shapes import (
     TokenRow,
 )
 from registry.models import ModelVersion, Stage, StageTransition
-from workflows import queries
 from workflows.assessment import recompute
 from workflows.models import RequestCheck
-from workflows.queries import RequestPage
+from workflows.queries import requests as request_queries
+from workflows.queries.requests import RequestPage
 
 # An event's id is given before it commits; the sequencer looks back this far for one that came late, and so does counting.
 _LATE = 100_000
@@ -64,7 +64,7 @@ def request_detail(page: RequestPage) -> RequestDetail:
 
 def request_checks(actor: Actor, request_id: int) -> list[RequestCheckRow]:
     """Return the check runs a request relies on, without what they found. Raises NotFound."""
-    found = queries.requests(actor).filter(pk=request_id).values_list("pk", flat=True).first()
+    found = request_queries.requests(actor).filter(pk=request_id).values_list("pk", flat=True).first()
     if found is None:
         raise NotFound(f"There is no promotion request {request_id}, or you may not see it.")
     links = RequestCheck.objects.filter(request_id=found).order_by("pk")

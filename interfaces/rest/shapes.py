@@ -10,7 +10,7 @@ from uuid import UUID
 from governance.facts import VersionFacts
 from governance.gate import RequirementResult, Verdict
 from registry.history import Period
-from workflows.queries import DecisionRow, Eligibility, PinRow, RequestRow, ReviewRow, TimelineEntry
+from workflows.queries.requests import DecisionRow, Eligibility, PinRow, RequestRow, ReviewRow, TimelineEntry
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from core.access import Actor, Permission, Role
-from workflows import queries
+from workflows.queries import requests as request_queries
 
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "countersign_theme"
@@ -51,7 +51,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "me": actor,
         "my_roles": ", ".join(word for role, word in _ROLE_WORDS.items() if actor and role in actor.roles) or "No role yet",
         # Called by the template that shows it, so that a fragment does not count.
-        "waiting": partial(queries.waiting_count, actor) if actor else 0,
+        "waiting": partial(request_queries.waiting_count, actor) if actor else 0,
         "destinations": destinations(actor) if actor else (),
         "tracking_uri": settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/"),
     }

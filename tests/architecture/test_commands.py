@@ -20,7 +20,8 @@ PACKAGES = ("core", "artifacts", "tracking", "registry", "webhooks", "governance
 COMMAND_MODULES = sorted(
     ".".join(path.relative_to(BASE_DIR).with_suffix("").parts)
     for package in PACKAGES[:-1]
-    for path in (BASE_DIR / package).glob("*commands.py")
+    for pattern in ("*commands.py", "commands/*.py")
+    for path in (BASE_DIR / package).glob(pattern)
 )
 # Public functions beside the commands, each with what it is instead.
 NOT_COMMANDS = {

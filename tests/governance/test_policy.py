@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from governance.policy import PolicyError, compile_policy, parse_binding
+from governance.documents import DocumentError
+from governance.policy import compile_policy, parse_binding
 
 GOOD = """\
 kind: Policy
@@ -56,7 +57,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("document", "line", "column", "message"), BROKEN)
 def test_a_mistake_is_told_with_its_place_and_what_was_expected(document: str, line: int, column: int, message: str) -> None:
-    with pytest.raises(PolicyError) as refused:
+    with pytest.raises(DocumentError) as refused:
         compile_policy(document)
     mistakes = refused.value.mistakes
     assert any((m.line, m.column) == (line, column) and message in m.message for m in mistakes), [str(m) for m in mistakes]
@@ -77,5 +78,5 @@ def test_the_demo_policies_compile() -> None:
 
 
 def test_a_binding_without_targets_is_refused() -> None:
-    with pytest.raises(PolicyError, match="lacks targets"):
+    with pytest.raises(DocumentError, match="lacks targets"):
         parse_binding("kind: Binding\nname: b\npolicy: p\n")

@@ -19,7 +19,9 @@ from registry.datasets import register_dataset
 from registry.models import ModelVersion
 from tests.cast import actor
 from tracking import commands as tracking_commands
-from workflows import commands
+from workflows.commands import execution
+from workflows.commands import requests as request_commands
+from workflows.commands import reviews as review_commands
 from workflows.models import PromotionRequest
 
 POLICY = """\
@@ -65,7 +67,9 @@ class World:
     def ask(self, version: ModelVersion, **options: Any) -> PromotionRequest:
         """Ask for Production."""
         given = {"target": "Production", "reason": "Better.", **options}
-        return commands.request_promotion(actor=actor(self.dana), model_name=version.model.name, version=version.number, **given)
+        return request_commands.request_promotion(
+            actor=actor(self.dana), model_name=version.model.name, version=version.number, **given
+        )
 
     def finish(self, request: PromotionRequest, auc: float | None = 0.8) -> None:
         """Finish the request's checks with this ROC AUC, or with an error, and move the request on."""
@@ -78,7 +82,7 @@ class World:
                 else CheckResult(CheckState.ERROR, error_code="model_load_failed", error_message="It does not load.")
             )
             governance_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker="w", result=result)
-        commands.advance_request(actor=SYSTEM, request_id=request.pk)
+        execution.advance_request(actor=SYSTEM, request_id=request.pk)
 
     def in_review(self, auc: float = 0.8, **options: Any) -> PromotionRequest:
         """Return a request whose checks are finished."""
@@ -106,6 +110,6 @@ def world(dana: User, pat: User) -> World:
 @pytest.fixture
 def review() -> Callable[..., Any]:
     def give(user: User, request: PromotionRequest, verdict: str = "approve", comment: str = "") -> Any:
-        return commands.submit_review(actor=actor(user), request_id=request.pk, verdict=verdict, comment=comment)
+        return review_commands.submit_review(actor=actor(user), request_id=request.pk, verdict=verdict, comment=comment)
 
     return give

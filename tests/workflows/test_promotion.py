@@ -19,9 +19,12 @@ from registry import commands as registry_commands
 from registry import lineage
 from registry.models import AliasAssignment, StageAssignment
 from tests.cast import actor, person
-from workflows import catalog_commands, commands, queries
 from workflows.assessment import recompute
+from workflows.commands import catalog, execution
+from workflows.commands import requests as request_commands
+from workflows.commands import reviews as review_commands
 from workflows.models import PromotionRequest, Review
+from workflows.queries import requests as request_queries
 
 Reviewing = Callable[..., Any]
 pytestmark = pytest.mark.django_db
@@ -33,7 +36,7 @@ def holding(model: str, stage: str) -> list[int]:
 
 
 def execute(request: PromotionRequest) -> PromotionRequest:
-    return commands.execute_request(actor=SYSTEM, request_id=request.pk)
+    return execution.execute_request(actor=SYSTEM, request_id=request.pk)
 
 
 def actions(request: PromotionRequest) -> list[str]:
@@ -64,14 +67,14 @@ def test_two_approvals_carry_a_version_to_production(world: Any, ravi: User, ros
 def test_a_direct_move_is_refused_with_policy_requirements_and_where_to_ask(world: Any, dana: User) -> None:
     world.version()
     with pytest.raises(Blocked) as refused:
-        catalog_commands.transition_stage(actor=actor(dana), model_name="credit.risk", version=1, stage="production")
+        catalog.transition_stage(actor=actor(dana), model_name="credit.risk", version=1, stage="production")
     assert refused.value.details["policies"] == ["credit v1"]
     assert [r["id"] for r in refused.value.details["requirements"]] == ["roc-auc", "approvals-reviewer"]
     assert "/api/v1/promotion-requests/" in refused.value.message
     with pytest.raises(Blocked):
-        catalog_commands.set_alias(actor=actor(dana), model_name="credit.risk", alias="champion", version=1)
-    catalog_commands.transition_stage(actor=actor(dana), model_name="credit.risk", version=1, stage="staging")
-    catalog_commands.set_alias(actor=actor(dana), model_name="credit.risk", alias="candidate", version=1)
+        catalog.set_alias(actor=actor(dana), model_name="credit.risk", alias="champion", version=1)
+    catalog.transition_stage(actor=actor(dana), model_name="credit.risk", version=1, stage="staging")
+    catalog.set_alias(actor=actor(dana), model_name="credit.risk", alias="candidate", version=1)
     assert holding("credit.risk", "Staging") == [1]
     assert AliasAssignment.objects.get(valid_to__isnull=True).alias == "candidate"
 
@@ -81,7 +84,7 @@ def test_not_even_a_superuser_passes_the_gate(world: Any, pat: User) -> None:
     pat.is_superuser = pat.is_staff = True
     pat.save()
     with pytest.raises(Denied):
-        catalog_commands.transition_stage(actor=actor(pat), model_name="credit.risk", version=1, stage="Production")
+        catalog.transition_stage(actor=actor(pat), model_name="credit.risk", version=1, stage="Production")
 
 
 @pytest.mark.parametrize("role", ["requester", "creator", "run owner", "owner of the service account"])
@@ -100,7 +103,7 @@ def test_whoever_had_a_part_in_the_work_may_not_review(world: Any, dana: User, r
     grant(RegisteredModel.objects.get(name="credit.risk"), "model_write", users=[maker.pk])
     version = world.version(owner=dana if role == "requester" else maker)
     asker = maker if role == "requester" else dana
-    request = commands.request_promotion(
+    request = request_commands.request_promotion(
         actor=actor(asker), model_name="credit.risk", version=version.number, target="Production", reason="Better."
     )
     world.finish(request)
@@ -122,7 +125,7 @@ def test_a_person_counts_once_and_their_latest_review_counts(world: Any, ravi: U
     review(rosa, request)
     request.refresh_from_db()
     assert request.state == "in_review"
-    page = queries.request_page(actor(ravi), request.pk)
+    page = request_queries.request_page(actor(ravi), request.pk)
     assert [r.counts for r in page.reviews] == [False, False, True, True]
 
 
@@ -135,7 +138,7 @@ def test_a_limit_that_is_missed_blocks_however_many_approve(
     request.refresh_from_db()
     assert request.state == "in_review"
     with pytest.raises(Blocked) as refused:
-        commands.execute_request(actor=actor(dana), request_id=request.pk)
+        execution.execute_request(actor=actor(dana), request_id=request.pk)
     (failed,) = refused.value.details["requirements"]
     assert (failed["id"], failed["value"], failed["limit"]) == ("roc-auc", 0.61, 0.7)
     assert holding("credit.risk", "Production") == []
@@ -146,9 +149,9 @@ def test_a_check_that_ended_in_an_error_blocks_and_can_be_run_again(
 ) -> None:
     request = world.ask(world.version())
     world.finish(request, auc=None)
-    page = queries.request_page(actor(dana), request.pk)
+    page = request_queries.request_page(actor(dana), request.pk)
     assert [r.state.value for r in page.verdict.requirements] == ["error", "pending"]
-    commands.rerun_checks(actor=actor(dana), request_id=request.pk)
+    request_commands.rerun_checks(actor=actor(dana), request_id=request.pk)
     assert actions(request)[-1] == "promotion.checks_started"
     world.finish(request)
     review(ravi, request)
@@ -160,7 +163,7 @@ def test_an_approval_dies_when_the_evidence_changes(world: Any, dana: User, ravi
     request = world.in_review()
     review(ravi, request)
     governance_commands.write_card(actor=actor(dana), model_name="credit.risk", version=1, sections={"intended_use": "Other."})
-    page = queries.request_page(actor(ravi), request.pk)
+    page = request_queries.request_page(actor(ravi), request.pk)
     assert (page.reviews[0].counts, page.reviews[0].why_not) == (False, "the evidence changed since; it must be reviewed again")
     review(rosa, request)
     request.refresh_from_db()
@@ -185,7 +188,7 @@ def test_evidence_that_changes_between_approval_and_execution_sends_it_back(
 def test_signing_what_one_did_not_see_is_refused(world: Any, ravi: User) -> None:
     request = world.in_review()
     with pytest.raises(Conflict) as refused:
-        commands.submit_review(actor=actor(ravi), request_id=request.pk, verdict="approve", evidence_digest="sha256:other")
+        review_commands.submit_review(actor=actor(ravi), request_id=request.pk, verdict="approve", evidence_digest="sha256:other")
     assert refused.value.code == "stale_evidence"
     assert not Review.objects.exists()
 
@@ -218,7 +221,7 @@ def test_changes_are_asked_for_answered_and_then_approved(
     review(ravi, request, "request_changes", "Say what it is for.")
     request.refresh_from_db()
     assert request.state == "changes_requested"
-    commands.resubmit_request(actor=actor(dana), request_id=request.pk, comment="Said.")
+    request_commands.resubmit_request(actor=actor(dana), request_id=request.pk, comment="Said.")
     review(rosa, request)
     request.refresh_from_db()
     assert request.state == "in_review"
@@ -232,7 +235,7 @@ def test_one_open_request_for_a_target(world: Any) -> None:
     with pytest.raises(Conflict) as refused:
         world.ask(world.version())
     assert refused.value.details["request"] == first.pk
-    commands.withdraw_request(actor=actor(world.dana), request_id=first.pk)
+    request_commands.withdraw_request(actor=actor(world.dana), request_id=first.pk)
     assert world.ask(world.version()).pk != first.pk
 
 
@@ -247,7 +250,9 @@ def test_asking_is_refused_where_it_makes_no_sense(world: Any, ravi: User, rosa:
         with pytest.raises(kind):
             world.ask(version, **options)
     with pytest.raises(NotFound):
-        commands.request_promotion(actor=actor(dana), model_name="credit.risk", version=9, target="Production", reason="x")
+        request_commands.request_promotion(
+            actor=actor(dana), model_name="credit.risk", version=9, target="Production", reason="x"
+        )
     request = world.ask(version)
     world.finish(request)
     review(ravi, request)
@@ -279,36 +284,36 @@ def test_what_holds_a_governed_place_cannot_be_deleted_or_renamed(
 ) -> None:
     request = world.in_review()
     with pytest.raises(Conflict):
-        catalog_commands.delete_version(actor=actor(dana), model_name="credit.risk", version=1)
+        catalog.delete_version(actor=actor(dana), model_name="credit.risk", version=1)
     review(ravi, request)
     review(rosa, request)
     execute(request)
     me = actor(dana)
     for refused in (
-        lambda: catalog_commands.delete_version(actor=me, model_name="credit.risk", version=1),
-        lambda: catalog_commands.delete_model(actor=me, model_name="credit.risk"),
-        lambda: catalog_commands.rename_model(actor=me, model_name="credit.risk", new_name="other"),
-        lambda: catalog_commands.delete_run(actor=me, run_id=request.version.run_id),
+        lambda: catalog.delete_version(actor=me, model_name="credit.risk", version=1),
+        lambda: catalog.delete_model(actor=me, model_name="credit.risk"),
+        lambda: catalog.rename_model(actor=me, model_name="credit.risk", new_name="other"),
+        lambda: catalog.delete_run(actor=me, run_id=request.version.run_id),
     ):
         with pytest.raises(Blocked):
             refused()
-    catalog_commands.transition_stage(actor=me, model_name="credit.risk", version=1, stage="Archived")
-    catalog_commands.rename_model(actor=me, model_name="credit.risk", new_name="credit.other")
+    catalog.transition_stage(actor=me, model_name="credit.risk", version=1, stage="Archived")
+    catalog.rename_model(actor=me, model_name="credit.risk", new_name="credit.other")
 
 
 def test_time_that_runs_out_closes_and_never_approves(world: Any, ravi: User, review: Reviewing) -> None:
     request = world.in_review()
     review(ravi, request)
-    assert commands.expire_requests(actor=SYSTEM) == 0
+    assert request_commands.expire_requests(actor=SYSTEM) == 0
     PromotionRequest.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    assert commands.expire_requests(actor=SYSTEM) == 1
+    assert request_commands.expire_requests(actor=SYSTEM) == 1
     request.refresh_from_db()
     assert (request.state, holding("credit.risk", "Production")) == ("expired", [])
 
 
 def test_moving_on_and_carrying_out_twice_is_safe(world: Any, ravi: User, rosa: User, review: Reviewing) -> None:
     request = world.in_review()
-    commands.advance_request(actor=SYSTEM, request_id=request.pk)
+    execution.advance_request(actor=SYSTEM, request_id=request.pk)
     review(ravi, request)
     review(rosa, request)
     execute(request)
@@ -334,20 +339,22 @@ def test_a_stored_decision_is_recomputed_to_the_same_verdict(world: Any, ravi: U
 def test_an_outsider_sees_nothing_and_a_colleague_without_right_cannot_ask(world: Any, mallory: User) -> None:
     request = world.in_review()
     with pytest.raises(NotFound):
-        queries.request_page(actor(mallory), request.pk)
+        request_queries.request_page(actor(mallory), request.pk)
     with pytest.raises(NotFound):
-        commands.request_promotion(actor=actor(mallory), model_name="credit.risk", version=1, target="Production", reason="x")
-    assert queries.inbox(actor(mallory)).others == []
+        request_commands.request_promotion(
+            actor=actor(mallory), model_name="credit.risk", version=1, target="Production", reason="x"
+        )
+    assert request_queries.inbox(actor(mallory)).others == []
 
 
 def test_equal_inputs_reuse_the_earlier_result(world: Any, dana: User) -> None:
     first = world.in_review()
-    commands.withdraw_request(actor=actor(dana), request_id=first.pk)
-    again = commands.request_promotion(
+    request_commands.withdraw_request(actor=actor(dana), request_id=first.pk)
+    again = request_commands.request_promotion(
         actor=actor(dana), model_name="credit.risk", version=first.version.number, target="Production", reason="Again."
     )
     assert list(again.checks.values_list("run_id", flat=True)) == list(first.checks.values_list("run_id", flat=True))
-    commands.advance_request(actor=SYSTEM, request_id=again.pk)
+    execution.advance_request(actor=SYSTEM, request_id=again.pk)
     again.refresh_from_db()
     assert again.state == "in_review"
 
@@ -358,18 +365,18 @@ def test_the_page_costs_the_same_number_of_statements_whatever_is_on_it(
     request = world.in_review()
     review(rosa, request, "abstain")
     with django_assert_max_num_queries(26) as few:
-        queries.request_page(actor(ravi), request.pk)
+        request_queries.request_page(actor(ravi), request.pk)
     for i in range(8):
         review(person(f"r{i}", "reviewer"), request, "abstain")
     with django_assert_max_num_queries(26) as many:
-        queries.request_page(actor(ravi), request.pk)
+        request_queries.request_page(actor(ravi), request.pk)
     assert len(many) == len(few)
 
 
 def test_a_model_that_no_binding_covers_moves_freely(world: Any, dana: User) -> None:
     registry_commands.create_model(actor=actor(dana), name="marketing.uplift")
     world.version(model="marketing.uplift")
-    catalog_commands.transition_stage(actor=actor(dana), model_name="marketing.uplift", version=1, stage="Production")
+    catalog.transition_stage(actor=actor(dana), model_name="marketing.uplift", version=1, stage="Production")
     assert holding("marketing.uplift", "Production") == [1]
 
 
@@ -383,17 +390,17 @@ def test_no_tag_and_no_tier_frees_a_model_from_its_policy(world: Any, dana: User
         document="kind: Binding\nname: tiers\npolicy: credit\nmatch: {risk_tiers: [medium, high]}\ntargets: {stages: [Staging]}\n",
     )
     me = actor(dana)
-    catalog_commands.set_model_tag(actor=me, model_name="credit.risk", key="regulated", value="yes")
-    catalog_commands.set_model_tag(actor=me, model_name="credit.risk", key="other", value="x")
+    catalog.set_model_tag(actor=me, model_name="credit.risk", key="regulated", value="yes")
+    catalog.set_model_tag(actor=me, model_name="credit.risk", key="other", value="x")
     for escape in (
-        lambda: catalog_commands.set_model_tag(actor=me, model_name="credit.risk", key="regulated", value="no"),
-        lambda: catalog_commands.delete_model_tag(actor=me, model_name="credit.risk", key="regulated"),
-        lambda: catalog_commands.update_model(actor=me, model_name="credit.risk", risk_tier="low"),
+        lambda: catalog.set_model_tag(actor=me, model_name="credit.risk", key="regulated", value="no"),
+        lambda: catalog.delete_model_tag(actor=me, model_name="credit.risk", key="regulated"),
+        lambda: catalog.update_model(actor=me, model_name="credit.risk", risk_tier="low"),
     ):
         with pytest.raises(Denied) as refused, transaction.atomic():
             escape()
         assert refused.value.code == "leaves_policy"
-    catalog_commands.update_model(actor=me, model_name="credit.risk", risk_tier="high")
+    catalog.update_model(actor=me, model_name="credit.risk", risk_tier="high")
 
 
 def test_the_history_of_a_version_costs_the_same_however_often_it_was_asked_for(
@@ -402,14 +409,14 @@ def test_the_history_of_a_version_costs_the_same_however_often_it_was_asked_for(
     request = world.in_review()
     review(ravi, request, "reject", "Too little data.")
     with django_assert_max_num_queries(12) as once:
-        (history,) = queries.decision_history(actor(aude), "credit.risk", 1)
+        (history,) = request_queries.decision_history(actor(aude), "credit.risk", 1)
     assert [(r.reviewer, r.counts, r.why_not) for r in history.reviews] == [("ravi", False, "no decision was made on it")]
     for _ in range(3):
         again = world.ask(request.version)
-        commands.advance_request(actor=SYSTEM, request_id=again.pk)
+        execution.advance_request(actor=SYSTEM, request_id=again.pk)
         review(ravi, again, "reject", "Still too little.")
     with django_assert_max_num_queries(12) as often:
-        assert len(queries.decision_history(actor(aude), "credit.risk", 1)) == 4
+        assert len(request_queries.decision_history(actor(aude), "credit.risk", 1)) == 4
     assert len(often) == len(once)
 
 
@@ -420,7 +427,7 @@ def test_the_history_tells_which_reviews_the_gate_counted(
     review(ravi, request)
     review(rosa, request)
     execute(request)
-    (history,) = queries.decision_history(actor(aude), "credit.risk", 1)
+    (history,) = request_queries.decision_history(actor(aude), "credit.risk", 1)
     assert [(r.reviewer, r.counts) for r in history.reviews] == [("ravi", True), ("rosa", True)]
     assert [d.purpose for d in history.decisions] == ["approve", "execute"]
 

@@ -16,7 +16,9 @@ from core.models import AuditEvent, Job
 from registry.models import StageAssignment
 from tests.cast import actor, person
 from tests.workflows.conftest import build
-from workflows import commands
+from workflows.commands import execution
+from workflows.commands import requests as request_commands
+from workflows.commands import reviews as review_commands
 from workflows.models import PromotionRequest, Review
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,7 +49,7 @@ def in_review() -> PromotionRequest:
 
 def reviewing(request: PromotionRequest, name: str) -> Callable[[], Any]:
     user = person(name, "reviewer")
-    return lambda: commands.submit_review(actor=actor(user), request_id=request.pk, verdict="approve")
+    return lambda: review_commands.submit_review(actor=actor(user), request_id=request.pk, verdict="approve")
 
 
 def test_two_reviewers_who_approve_at_the_same_instant_approve_once(in_review: PromotionRequest) -> None:
@@ -56,7 +58,7 @@ def test_two_reviewers_who_approve_at_the_same_instant_approve_once(in_review: P
     in_review.refresh_from_db()
     assert in_review.state == "approved"
     assert AuditEvent.objects.filter(action="promotion.approved").count() == 1
-    assert Job.objects.filter(name=commands.EXECUTE).count() == 1
+    assert Job.objects.filter(name=lifecycle.EXECUTE).count() == 1
 
 
 def test_of_many_reviewers_two_approve_and_the_others_come_too_late(in_review: PromotionRequest) -> None:
@@ -71,9 +73,9 @@ def test_an_approved_request_is_carried_out_once_or_withdrawn_never_both(in_revi
         reviewing(in_review, name)()
     dana = actor(in_review.requested_by)
     at_once(
-        lambda: commands.execute_request(actor=SYSTEM, request_id=in_review.pk),
-        lambda: commands.withdraw_request(actor=dana, request_id=in_review.pk),
-        lambda: commands.execute_request(actor=SYSTEM, request_id=in_review.pk),
+        lambda: execution.execute_request(actor=SYSTEM, request_id=in_review.pk),
+        lambda: request_commands.withdraw_request(actor=dana, request_id=in_review.pk),
+        lambda: execution.execute_request(actor=SYSTEM, request_id=in_review.pk),
     )
     in_review.refresh_from_db()
     holds = StageAssignment.objects.filter(stage_id="Production", valid_to__isnull=True).count()

@@ -21,7 +21,7 @@ from registry import commands as registry_commands
 from registry import history, queries
 from registry.models import RiskTier
 from registry.queries import ModelSummary
-from workflows import catalog_commands
+from workflows.commands import catalog
 
 
 class AsOf(Input):
@@ -94,20 +94,20 @@ class OneModel(Endpoint):
         with transaction.atomic():
             queries.model(actor, name)
             if change:
-                catalog_commands.update_model(actor=actor, model_name=name, **change)
+                catalog.update_model(actor=actor, model_name=name, **change)
             for key, value in tags.items():
                 if value is None:
-                    catalog_commands.delete_model_tag(actor=actor, model_name=name, key=key)
+                    catalog.delete_model_tag(actor=actor, model_name=name, key=key)
                 else:
-                    catalog_commands.set_model_tag(actor=actor, model_name=name, key=key, value=value)
+                    catalog.set_model_tag(actor=actor, model_name=name, key=key, value=value)
             if new_name is not None and new_name != name:
-                catalog_commands.rename_model(actor=actor, model_name=name, new_name=new_name)
+                catalog.rename_model(actor=actor, model_name=name, new_name=new_name)
         return Response(queries.model_summaries([queries.model(actor, new_name or name)])[0])
 
     @describe("delete_model", status=204)
     def delete(self, request: Request, name: str) -> Response:
         """Delete a model with its versions; refused while one of them holds a governed place."""
-        catalog_commands.delete_model(actor=actor_of(request), model_name=name)
+        catalog.delete_model(actor=actor_of(request), model_name=name)
         return Response(status=204)
 
 
@@ -131,13 +131,13 @@ class OneAlias(Endpoint):
     @describe("set_alias", body=AliasTarget, status=204)
     def put(self, request: Request, name: str, alias: str) -> Response:
         """Point an alias at a version; refused where a policy guards the alias, with where to ask."""
-        catalog_commands.set_alias(actor=actor_of(request), model_name=name, alias=alias, **read(AliasTarget, request))
+        catalog.set_alias(actor=actor_of(request), model_name=name, alias=alias, **read(AliasTarget, request))
         return Response(status=204)
 
     @describe("delete_alias", status=204)
     def delete(self, request: Request, name: str, alias: str) -> Response:
         """Take an alias away; deleting none changes nothing."""
-        catalog_commands.delete_alias(actor=actor_of(request), model_name=name, alias=alias)
+        catalog.delete_alias(actor=actor_of(request), model_name=name, alias=alias)
         return Response(status=204)
 
 

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 
 from core.errors import NotFound
 from governance import commands, queries
-from governance.policy import BINDING_SCHEMA, POLICY_SCHEMA
 from governance.queries import BindingRow, PolicyRow, RevisionRow
+from governance.schemas import BINDING_SCHEMA, POLICY_SCHEMA
 from interfaces.rest.authentication import actor_of
 from interfaces.rest.base import Endpoint, Input, address_of, describe, read, read_query
 from interfaces.rest.idempotency import idempotent

@@ -15,9 +15,12 @@ from interfaces.rest.idempotency import idempotent
 from interfaces.rest.paging import page
 from interfaces.rest.rendering import Listing
 from interfaces.rest.shapes import RequestCheckRow, RequestDetail
-from workflows import commands, queries
+from workflows.commands import execution
+from workflows.commands import requests as request_commands
+from workflows.commands import reviews as review_commands
 from workflows.models import RequestState, ReviewVerdict
-from workflows.queries import Eligibility, RequestRow, ReviewRow
+from workflows.queries import requests as request_queries
+from workflows.queries.requests import Eligibility, RequestRow, ReviewRow
 
 
 class RequestFilter(Input):
@@ -60,15 +63,17 @@ class PromotionRequests(Endpoint):
     @describe("list_promotion_requests", query=RequestFilter, response=Listing[RequestRow], paged=True)
     def get(self, request: Request) -> Response:
         """List promotion requests, newest first."""
-        rows = queries.requests(actor_of(request), **read_query(RequestFilter, request, paged=True))
-        return Response(page(request, rows, ordering=["-created_at", "-id"], show=lambda found: map(queries.request_row, found)))
+        rows = request_queries.requests(actor_of(request), **read_query(RequestFilter, request, paged=True))
+        return Response(
+            page(request, rows, ordering=["-created_at", "-id"], show=lambda found: map(request_queries.request_row, found))
+        )
 
     @describe("request_promotion", body=NewRequest, response=RequestRow, status=201, once=True)
     @idempotent
     def post(self, request: Request) -> Response:
         """Ask for a version to get a governed stage or alias; its checks are queued at once."""
         asked = read(NewRequest, request)
-        made = commands.request_promotion(actor=actor_of(request), model_name=asked.pop("model"), **asked)
+        made = request_commands.request_promotion(actor=actor_of(request), model_name=asked.pop("model"), **asked)
         return Response(_row(request, made.pk), status=201, headers={"Location": address_of(request, made.pk)})
 
 
@@ -76,14 +81,14 @@ class OnePromotionRequest(Endpoint):
     @describe("read_promotion_request", response=RequestDetail)
     def get(self, request: Request, request_id: int) -> Response:
         """Read a request with its verdict, evidence, reviews, people and events."""
-        return Response(reads.request_detail(queries.request_page(actor_of(request), request_id)))
+        return Response(reads.request_detail(request_queries.request_page(actor_of(request), request_id)))
 
 
 class Requirements(Endpoint):
     @describe("read_requirements", response=Verdict)
     def get(self, request: Request, request_id: int) -> Response:
         """Say how each requirement comes out on the evidence as it is, and what to do where it is not met."""
-        return Response(queries.request_page(actor_of(request), request_id).verdict)
+        return Response(request_queries.request_page(actor_of(request), request_id).verdict)
 
 
 class RequestChecks(Endpoint):
@@ -99,22 +104,22 @@ class RequestEligibility(Endpoint):
         """Say whether somebody may decide on a request now, and every reason why not."""
         actor = actor_of(request)
         user = read_query(ByUser, request).get("user", actor.username)
-        return Response(queries.eligibility(actor, request_id, user))
+        return Response(request_queries.eligibility(actor, request_id, user))
 
 
 class Reviews(Endpoint):
     @describe("list_reviews", response=list[ReviewRow])
     def get(self, request: Request, request_id: int) -> Response:
         """List the reviews as given; of a person's reviews the latest counts, if it is on the evidence as it is."""
-        return Response(queries.request_page(actor_of(request), request_id).reviews)
+        return Response(request_queries.request_page(actor_of(request), request_id).reviews)
 
     @describe("submit_review", body=NewReview, response=ReviewRow, status=201, once=True)
     @idempotent
     def post(self, request: Request, request_id: int) -> Response:
         """Sign a verdict on the evidence as it is; the request is approved once its gate is satisfied."""
         actor = actor_of(request)
-        given = commands.submit_review(actor=actor, request_id=request_id, **read(NewReview, request))
-        reviews = queries.request_page(actor, request_id).reviews
+        given = review_commands.submit_review(actor=actor, request_id=request_id, **read(NewReview, request))
+        reviews = request_queries.request_page(actor, request_id).reviews
         return Response(next(review for review in reviews if review.id == given.pk), status=201)
 
 
@@ -123,7 +128,7 @@ class Withdraw(Endpoint):
     @idempotent
     def post(self, request: Request, request_id: int) -> Response:
         """Take an open request back."""
-        commands.withdraw_request(actor=actor_of(request), request_id=request_id, **read(Reason, request))
+        request_commands.withdraw_request(actor=actor_of(request), request_id=request_id, **read(Reason, request))
         return Response(_row(request, request_id))
 
 
@@ -133,7 +138,7 @@ class Execute(Endpoint):
     def post(self, request: Request, request_id: int) -> Response:
         """Carry out an approved request now; workers do so by themselves soon after the approval."""
         read(Nothing, request)
-        commands.execute_request(actor=actor_of(request), request_id=request_id)
+        execution.execute_request(actor=actor_of(request), request_id=request_id)
         return Response(_row(request, request_id))
 
 
@@ -142,7 +147,7 @@ class Resubmit(Endpoint):
     @idempotent
     def post(self, request: Request, request_id: int) -> Response:
         """Answer a reviewer who asked for changes."""
-        commands.resubmit_request(actor=actor_of(request), request_id=request_id, **read(Comment, request))
+        request_commands.resubmit_request(actor=actor_of(request), request_id=request_id, **read(Comment, request))
         return Response(_row(request, request_id))
 
 
@@ -152,9 +157,9 @@ class RerunChecks(Endpoint):
     def post(self, request: Request, request_id: int) -> Response:
         """Run again the checks that ended without a result."""
         read(Nothing, request)
-        commands.rerun_checks(actor=actor_of(request), request_id=request_id)
+        request_commands.rerun_checks(actor=actor_of(request), request_id=request_id)
         return Response(_row(request, request_id))
 
 
 def _row(request: Request, request_id: int) -> RequestRow:
-    return queries.request_row(queries.requests(actor_of(request)).get(pk=request_id))
+    return request_queries.request_row(request_queries.requests(actor_of(request)).get(pk=request_id))

@@ -22,8 +22,9 @@ from interfaces.rest.views.models import AsOf
 from registry import commands as registry_commands
 from registry import queries as registry_queries
 from registry.queries import FileLine, VersionDetail, VersionSummary
-from workflows import catalog_commands, queries
-from workflows.queries import DecisionHistory
+from workflows.commands import catalog
+from workflows.queries import requests as request_queries
+from workflows.queries.requests import DecisionHistory
 
 
 class VersionFilter(AsOf):
@@ -118,7 +119,7 @@ class OneVersion(Endpoint):
     @describe("delete_version", status=204)
     def delete(self, request: Request, name: str, number: int) -> Response:
         """Delete a version; refused while it holds a governed place. Its number is not used again."""
-        catalog_commands.delete_version(actor=actor_of(request), model_name=name, version=number)
+        catalog.delete_version(actor=actor_of(request), model_name=name, version=number)
         return Response(status=204)
 
 
@@ -147,7 +148,7 @@ class VersionDecisions(Endpoint):
     def get(self, request: Request, name: str, number: int) -> Response:
         """Say everything that was decided about a version: requests, reviews, evidence, decisions and events."""
         row = registry_queries.version(actor_of(request), name, number)
-        return Response(queries.decision_history(actor_of(request), row.model.name, row.number))
+        return Response(request_queries.decision_history(actor_of(request), row.model.name, row.number))
 
 
 class VersionOutlook(Endpoint):
@@ -156,7 +157,7 @@ class VersionOutlook(Endpoint):
         """Say what stands between a version and a stage or alias, from the evidence there is."""
         asked = read_query(Target, request)
         actor = actor_of(request)
-        verdict = queries.outlook(actor, registry_queries.version(actor, name, number), **asked)
+        verdict = request_queries.outlook(actor, registry_queries.version(actor, name, number), **asked)
         if verdict is None:
             return Response(Outlook(asked["target_kind"], asked["target"], governed=False, satisfied=None))
         return Response(Outlook(asked["target_kind"], asked["target"], True, verdict.satisfied, list(verdict.requirements)))
@@ -168,5 +169,5 @@ class VersionStage(Endpoint):
     def post(self, request: Request, name: str, number: int) -> Response:
         """Move a version to a stage; refused where a policy guards the stage, with where to ask."""
         actor = actor_of(request)
-        catalog_commands.transition_stage(actor=actor, model_name=name, version=number, **read(NewStage, request))
+        catalog.transition_stage(actor=actor, model_name=name, version=number, **read(NewStage, request))
         return Response(registry_queries.version_details([registry_queries.version(actor, name, number)])[0])

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from governance.queries import CheckRunRow, TableRow
 from interfaces.web import charts
 from interfaces.web.pages import words
-from workflows.queries import RequestPage
+from workflows.queries.requests import RequestPage
 
 _MOST_FEATURES = 12
 

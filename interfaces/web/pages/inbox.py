@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from interfaces.web.pages import words
 from interfaces.web.pages.words import Status
-from workflows.queries import Inbox, NotificationRow, RequestRow
+from workflows.queries.requests import Inbox, NotificationRow, RequestRow
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from interfaces.web.pages.lineage import explore
 from interfaces.web.pages.words import Status
 from registry.history import Period
 from registry.queries import FileLine, ModelHistory, ModelList, ModelSummary, VersionDetail, VersionHistory
-from workflows.queries import RequestRow
+from workflows.queries.requests import RequestRow
 
 # The sections of a model card after Mitchell et al. 2019, in reading order; others follow by name.
 _CARD_ORDER = (

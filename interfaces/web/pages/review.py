@@ -17,7 +17,7 @@ from interfaces.web import charts
 from interfaces.web.pages import evidence, timeline, words
 from interfaces.web.pages.lineage import explore
 from interfaces.web.pages.words import Status
-from workflows.queries import Eligibility, RequestPage, RequestRow, ReviewRow
+from workflows.queries.requests import Eligibility, RequestPage, RequestRow, ReviewRow
 
 _ORDER = {"fail": 0, "run": 1, "wait": 2, "waive": 3, "pass": 4}
 _TICKS = {"pass": 0, "waive": 1, "run": 2, "fail": 3, "wait": 4}

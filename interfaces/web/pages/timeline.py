@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from interfaces.web.pages import words
-from workflows.queries import TimelineEntry
+from workflows.queries.requests import TimelineEntry
 
 SYSTEM_NAME = "countersign"
 

@@ -23,8 +23,9 @@ from interfaces.web.pages import words
 from registry import queries as registry_queries
 from registry import rows
 from registry.models import RegisteredModel
-from workflows import commands, queries
 from workflows.assessment import holder
+from workflows.commands import requests as request_commands
+from workflows.queries import requests as request_queries
 
 PAGE = 50
 
@@ -52,7 +53,7 @@ def models(request: PageRequest) -> HttpResponse:
 def model(request: PageRequest, name: str) -> HttpResponse:
     """Show a model: what stands where, who guards it, its versions and how to load it."""
     subject = registry_queries.model(request.actor, name)
-    found = [queries.request_row(row) for row in queries.requests(request.actor, model=name)[:30]]
+    found = [request_queries.request_row(row) for row in request_queries.requests(request.actor, model=name)[:30]]
     shown = present.model_page(
         registry_queries.model_history(subject),
         requests=found,
@@ -74,7 +75,7 @@ def version(request: PageRequest, name: str, number: int) -> HttpResponse:
         return _version(request, name, number, status=422, form=form)
     kind, target = form.cleaned_data["target"]
     try:
-        opened = commands.request_promotion(
+        opened = request_commands.request_promotion(
             actor=request.actor,
             model_name=name,
             version=number,
@@ -100,13 +101,13 @@ def _version(request: PageRequest, name: str, number: int, *, status: int = 200,
     if guarded is not None:
         champion = holder(subject.model, target_kind=guarded.kind, target=guarded.name)
         if champion is None or champion.pk != subject.pk:  # nothing stands between a version and where it is
-            verdict = queries.outlook(actor, subject, target_kind=guarded.kind, target=guarded.name)
+            verdict = request_queries.outlook(actor, subject, target_kind=guarded.kind, target=guarded.name)
     runs = governance_queries.check_runs(actor).filter(version=subject)[:30]
     shown = present.version_page(
         registry_queries.version_history(subject),
         card=evidence.gather([subject], {})[subject.pk].card,
         checks=governance_queries.detailed(runs),
-        requests=[queries.request_row(row) for row in queries.requests(actor, model=name, version=number)[:20]],
+        requests=[request_queries.request_row(row) for row in request_queries.requests(actor, model=name, version=number)[:20]],
         guards=guards,
         verdict=verdict,
         outlook_target=words.target(guarded.kind, guarded.name) if guarded else "",

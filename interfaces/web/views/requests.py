@@ -23,8 +23,11 @@ from interfaces.web.pages import inbox as present_inbox
 from interfaces.web.pages import review as present
 from interfaces.web.pages.words import Status
 from registry.models import RiskTier
-from workflows import commands, queries
+from workflows.commands import execution
+from workflows.commands import requests as request_commands
+from workflows.commands import reviews as review_commands
 from workflows.models import RequestState
+from workflows.queries import requests as request_queries
 
 PAGE = 30
 _STATES = ("open", *RequestState.values)
@@ -40,7 +43,7 @@ def inbox(request: PageRequest) -> HttpResponse:
 def show_inbox(request: PageRequest) -> HttpResponse:
     """Render the inbox; the start page of reviewers is the same page."""
     wanted = request.GET.get("tab", "")
-    box = queries.inbox(request.actor)
+    box = request_queries.inbox(request.actor)
     found = present_inbox.inbox(
         box, wanted=wanted, query=request.GET.get("q", ""), tier=request.GET.get("tier", ""), now=timezone.now()
     )
@@ -54,7 +57,7 @@ def show_inbox(request: PageRequest) -> HttpResponse:
     if found.tab == "all":
         context |= _all(request)
     elif found.first is not None and not request.htmx:
-        shown = queries.request_page(request.actor, found.first)
+        shown = request_queries.request_page(request.actor, found.first)
         context["preview"] = present.review(shown, me=request.actor.username, now=timezone.now())
     template = "requests/_list.html" if request.htmx else "requests/inbox.html"
     return render(request, template, context)
@@ -63,11 +66,11 @@ def show_inbox(request: PageRequest) -> HttpResponse:
 def _all(request: PageRequest) -> dict[str, Any]:
     """Return one page of every request the person may see, newest first."""
     state, model = request.GET.get("state", "open"), request.GET.get("model", "")
-    rows = queries.requests(request.actor, state=state if state in _STATES else "", model=model)
+    rows = request_queries.requests(request.actor, state=state if state in _STATES else "", model=model)
     before = request.GET.get("before", "")
     if before.isdigit():
         rows = rows.filter(pk__lt=int(before))
-    page_rows = [queries.request_row(row) for row in rows.order_by("-pk")[: PAGE + 1]]
+    page_rows = [request_queries.request_row(row) for row in rows.order_by("-pk")[: PAGE + 1]]
     now = timezone.now()
     return {
         "all": present_inbox.rows(page_rows[:PAGE], now),
@@ -114,7 +117,7 @@ def decide(request: PageRequest, request_id: int) -> HttpResponse:
     # The signature is the password given just now, not the session that began earlier.
     actor = dataclasses.replace(request.actor, credential="password")
     try:
-        commands.submit_review(
+        review_commands.submit_review(
             actor=actor,
             request_id=request_id,
             verdict=signed["verdict"],
@@ -140,7 +143,7 @@ def withdraw(request: PageRequest, request_id: int) -> HttpResponse:
     return _act(
         request,
         request_id,
-        lambda actor: commands.withdraw_request(actor=actor, request_id=request_id, reason=comment),
+        lambda actor: request_commands.withdraw_request(actor=actor, request_id=request_id, reason=comment),
         "Request withdrawn.",
     )
 
@@ -153,7 +156,7 @@ def resubmit(request: PageRequest, request_id: int) -> HttpResponse:
     return _act(
         request,
         request_id,
-        lambda actor: commands.resubmit_request(actor=actor, request_id=request_id, comment=comment),
+        lambda actor: request_commands.resubmit_request(actor=actor, request_id=request_id, comment=comment),
         "Sent back to the reviewers.",
     )
 
@@ -164,7 +167,7 @@ def execute(request: PageRequest, request_id: int) -> HttpResponse:
     """Carry an approved request out."""
 
     def carry_out(actor: Actor) -> None:
-        carried = commands.execute_request(actor=actor, request_id=request_id)
+        carried = execution.execute_request(actor=actor, request_id=request_id)
         if carried.state != RequestState.DONE:
             raise Conflict(
                 f"{carried.reference} was not carried out: what it was approved on has changed, so it is in review again."
@@ -178,7 +181,10 @@ def execute(request: PageRequest, request_id: int) -> HttpResponse:
 def rerun(request: PageRequest, request_id: int) -> HttpResponse:
     """Queue again the checks that ended without a result."""
     return _act(
-        request, request_id, lambda actor: commands.rerun_checks(actor=actor, request_id=request_id), "Checks queued again."
+        request,
+        request_id,
+        lambda actor: request_commands.rerun_checks(actor=actor, request_id=request_id),
+        "Checks queued again.",
     )
 
 
@@ -211,5 +217,5 @@ def _show(request: PageRequest, request_id: int, *, status: int = 200, **more: A
 
 
 def _context(request: PageRequest, request_id: int) -> dict[str, Any]:
-    shown = queries.request_page(request.actor, request_id)
+    shown = request_queries.request_page(request.actor, request_id)
     return {"nav": "requests", "review": present.review(shown, me=request.actor.username, now=timezone.now())}

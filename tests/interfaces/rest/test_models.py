@@ -11,7 +11,7 @@ import time_machine
 from core.models import AuditEvent
 from registry import commands as registry_commands
 from tests.cast import actor
-from workflows import catalog_commands
+from workflows.commands import catalog
 
 pytestmark = pytest.mark.django_db
 
@@ -94,8 +94,8 @@ def test_stages_and_aliases_are_told_as_of_a_time(api, dana, world) -> None:
         world.version(model="free")
     for days, version, stage in ((10, 1, "Staging"), (20, 2, "Staging"), (30, 1, "Archived")):
         with time_machine.travel(start + timedelta(days=days), tick=False):
-            catalog_commands.transition_stage(actor=actor(dana), model_name="free", version=version, stage=stage)
-            catalog_commands.set_alias(actor=actor(dana), model_name="free", alias="best", version=version)
+            catalog.transition_stage(actor=actor(dana), model_name="free", version=version, stage=stage)
+            catalog.set_alias(actor=actor(dana), model_name="free", alias="best", version=version)
     caller = api(dana)
 
     def at(path: str, days: int) -> list:
@@ -133,7 +133,7 @@ def test_a_deleted_model_is_still_read_as_of_when_it_was_there(api, dana) -> Non
     with time_machine.travel(start):
         registry_model(dana, "old")
     with time_machine.travel(start + timedelta(days=2)):
-        catalog_commands.delete_model(actor=actor(dana), model_name="old")
+        catalog.delete_model(actor=actor(dana), model_name="old")
     caller = api(dana)
     assert caller.get("models/old/").status_code == 404
     assert caller.get("models/old/", as_of=(start + timedelta(days=1)).isoformat()).json()["name"] == "old"

@@ -9,7 +9,7 @@ import pytest
 
 from governance.models import CheckState
 from tests.cast import person
-from workflows import commands
+from workflows.commands import requests as request_commands
 from workflows.models import PromotionRequest
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +129,6 @@ def test_what_is_not_governed_takes_no_request(api, dana, world) -> None:
 def test_an_expired_request_is_told_so(api, dana, world) -> None:
     request = world.in_review()
     PromotionRequest.objects.filter(pk=request.pk).update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
-    commands.expire_requests()
+    request_commands.expire_requests()
     answer = api(person("rita", "reviewer")).post(f"promotion-requests/{request.pk}/reviews/", {"verdict": "approve"})
     assert answer.status_code == 409 and "expired" in answer.json()["detail"]

@@ -54,9 +54,10 @@ def values(world, dana, ravi, rosa, review) -> dict[str, Any]:
 
 @pytest.fixture
 def review():
-    from tests.workflows.conftest import actor, commands
+    from tests.cast import actor
+    from workflows.commands import reviews as review_commands
 
-    return lambda user, request: commands.submit_review(actor=actor(user), request_id=request.pk, verdict="approve")
+    return lambda user, request: review_commands.submit_review(actor=actor(user), request_id=request.pk, verdict="approve")
 
 
 def test_a_stranger_gets_nothing_but_the_request_to_sign_in(stranger, values) -> None:

@@ -13,7 +13,8 @@ from governance.models import CheckRun, Decision
 from registry import commands as registry_commands
 from tests.cast import actor, person
 from tests.workflows.conftest import BINDING, POLICY
-from workflows import catalog_commands, commands
+from workflows.commands import catalog, execution
+from workflows.commands import reviews as review_commands
 from workflows.models import PromotionRequest
 
 pytestmark = pytest.mark.django_db
@@ -85,7 +86,7 @@ def test_a_request_with_more_reviews_takes_no_more_statements(api, aude, world) 
     counts = []
     for i in range(6):
         reviewer = person(f"reviewer{i}", "reviewer")
-        commands.submit_review(actor=actor(reviewer), request_id=request.pk, verdict="abstain")
+        review_commands.submit_review(actor=actor(reviewer), request_id=request.pk, verdict="abstain")
         with CaptureQueriesContext(connection) as seen:
             answer = api(aude).get(f"promotion-requests/{request.pk}/")
         assert len(answer.json()["reviews"]) == i + 1
@@ -102,10 +103,10 @@ def _grow(world: Any, dana: Any, reviewers: list[Any], pat: Any, size: int) -> N
     number = request.version.number
     governance_commands.write_card(actor=actor(dana), model_name="credit.risk", version=number, sections={"limits": "None."})
     registry_commands.set_version_tag(actor=actor(dana), model_name="credit.risk", number=number, key="k", value="v")
-    catalog_commands.set_alias(actor=actor(dana), model_name="credit.risk", alias=f"a{size}", version=number)
+    catalog.set_alias(actor=actor(dana), model_name="credit.risk", alias=f"a{size}", version=number)
     for reviewer in reviewers:
-        commands.submit_review(actor=actor(reviewer), request_id=request.pk, verdict="approve")
-    commands.execute_request(actor=actor(dana), request_id=request.pk)
+        review_commands.submit_review(actor=actor(reviewer), request_id=request.pk, verdict="approve")
+    execution.execute_request(actor=actor(dana), request_id=request.pk)
     governance_commands.publish_policy(actor=actor(pat), document=POLICY.replace("name: credit", f"name: p{size}"))
     binding = BINDING.replace("name: credit", f"name: b{size}", 1).replace("policy: credit", f"policy: p{size}")
     governance_commands.bind_policy(actor=actor(pat), document=binding.replace("Production", "Staging").replace("champion", "x"))

@@ -21,7 +21,9 @@ from registry.datasets import register_dataset
 from registry.models import ModelVersion
 from tests.cast import actor
 from tracking import commands as tracking_commands
-from workflows import commands
+from workflows.commands import execution
+from workflows.commands import requests as request_commands
+from workflows.commands import reviews as review_commands
 from workflows.models import PromotionRequest
 
 PASSWORD = "a long enough password"
@@ -176,7 +178,7 @@ class Scene:
 
     def ask(self, version: ModelVersion, reason: str = "It treats applicants under 25 more evenly.") -> PromotionRequest:
         """Ask for Production, by Dana."""
-        return commands.request_promotion(
+        return request_commands.request_promotion(
             actor=actor(self.dana), model_name=version.model.name, version=version.number, target="Production", reason=reason
         )
 
@@ -188,21 +190,21 @@ class Scene:
             governance_commands.start_check(run_id=str(run.pk), worker="w", isolation="bubblewrap")
             result = measured(run.check_name, run.version.number > 1, parity)
             governance_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker="w", result=result)
-        commands.advance_request(actor=SYSTEM, request_id=request.pk)
+        execution.advance_request(actor=SYSTEM, request_id=request.pk)
         request.refresh_from_db()
         return request
 
     def approve(self, request: PromotionRequest, *people: User) -> PromotionRequest:
         """Sign an approval for each of the people."""
         for person in people:
-            commands.submit_review(actor=actor(person), request_id=request.pk, verdict="approve")
+            review_commands.submit_review(actor=actor(person), request_id=request.pk, verdict="approve")
         request.refresh_from_db()
         return request
 
     def promoted(self) -> PromotionRequest:
         """Return the request that brought the first version to Production."""
         request = self.approve(self.finish(self.ask(self.register(card=CARD), "The first."), parity=0.9), self.ravi, self.rosa)
-        commands.execute_request(actor=SYSTEM, request_id=request.pk)
+        execution.execute_request(actor=SYSTEM, request_id=request.pk)
         request.refresh_from_db()
         return request
 

@@ -14,7 +14,7 @@ from interfaces.web.views.requests import PAGE
 from registry import commands as registry_commands
 from tests.cast import actor
 from tests.interfaces.web.conftest import CARD, MODEL, PASSWORD, Scene
-from workflows import catalog_commands
+from workflows.commands import catalog
 from workflows.models import PromotionRequest
 
 pytestmark = pytest.mark.django_db
@@ -140,7 +140,7 @@ def test_a_tag_or_an_alias_called_items_is_shown_like_any_other(scene: Scene, si
     dana = actor(scene.dana)
     registry_commands.create_model(actor=dana, name="odd", tags={"items": "of-the-model"})
     registry_commands.register_version(actor=dana, model_name="odd", source="s3://b/odd", tags=[("items", "of-the-version")])
-    catalog_commands.set_alias(actor=dana, model_name="odd", alias="items", version=1)
+    catalog.set_alias(actor=dana, model_name="odd", alias="items", version=1)
     browser = signed_in(scene.dana)
     assert "@items" in text(browser.get("/models/?q=odd"))
     assert "<dt>items</dt><dd>of-the-model</dd>" in text(browser.get("/models/odd/"))

@@ -13,8 +13,8 @@ from governance import commands as governance_commands
 from interfaces.throttle import FAILURES
 from tests.cast import actor
 from tests.interfaces.web.conftest import CARD, MODEL, PASSWORD, Scene
-from workflows import queries
 from workflows.models import PromotionRequest, Review
+from workflows.queries import requests as request_queries
 
 pytestmark = pytest.mark.django_db
 Browser = Callable[[User], Client]
@@ -26,7 +26,7 @@ def text(answer: Any) -> str:
 
 def signature(request: PromotionRequest, reviewer: User, **given: str) -> dict[str, str]:
     """Return a decision form as the page would send it."""
-    digest = queries.request_page(actor(reviewer), request.pk).evidence_digest
+    digest = request_queries.request_page(actor(reviewer), request.pk).evidence_digest
     return {"verdict": "approve", "comment": "", "password": PASSWORD, "evidence_digest": digest, **given}
 
 
@@ -165,7 +165,7 @@ def test_the_poll_is_fast_while_checks_run_and_never_carries_the_form(scene: Sce
     running = text(browser.get(f"/requests/{request.pk}/status"))
     assert 'hx-trigger="every 2s"' in running and "<form" not in running and "waits for fairness" in running
     scene.finish(request)
-    seen = queries.request_page(actor(scene.ravi), request.pk).evidence_digest
+    seen = request_queries.request_page(actor(scene.ravi), request.pk).evidence_digest
     calm = text(browser.get(f"/requests/{request.pk}/status?seen={seen}&state=in_review"))
     assert 'hx-trigger="every 15s"' in calm and "moved on" not in calm
     stale = text(browser.get(f"/requests/{request.pk}/status?seen=sha256:other&state=in_review"))

@@ -1,4 +1,4 @@
-"""What must be true, what was measured, and what was decided on it."""
+"""What was measured and written about a version, and what a gate decided on it."""
 
 from __future__ import annotations
 
@@ -9,64 +9,6 @@ from django.db import models
 from django.utils import timezone
 
 from registry.models import DatasetVersion, ModelVersion
-
-
-class Policy(models.Model):
-    """A named set of requirements; its texts are the revisions."""
-
-    name = models.CharField(max_length=100, unique=True)
-    created_at = models.DateTimeField(default=timezone.now)
-
-
-class PolicyRevision(models.Model):
-    """One published text of a policy. Never changed; requests pin it by digest."""
-
-    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="revisions")
-    number = models.PositiveIntegerField()
-    digest = models.CharField(max_length=71)
-    document = models.TextField()  # the YAML as written
-    published_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
-    published_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["policy", "number"], name="one_revision_per_number"),
-            models.UniqueConstraint(fields=["policy", "digest"], name="one_revision_per_text"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.policy.name} v{self.number}"
-
-
-class TargetKind(models.TextChoices):
-    STAGE = "stage"
-    ALIAS = "alias"
-
-
-class Binding(models.Model):
-    """Says which models' way to which stages and aliases a policy guards, since when, with which parameters.
-
-    Never edited: a change ends one row (``valid_to``) and begins another.
-    """
-
-    name = models.CharField(max_length=100)
-    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="bindings")
-    models_matching = models.JSONField(default=list)  # shell patterns on model names; empty means every model
-    risk_tiers = models.JSONField(default=list)  # empty means every tier
-    tags = models.JSONField(default=dict)  # model tags that must be equal
-    stages = models.JSONField(default=list)
-    aliases = models.JSONField(default=list)
-    parameters = models.JSONField(default=dict)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
-    valid_from = models.DateTimeField(default=timezone.now)
-    valid_to = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["name"], condition=models.Q(valid_to__isnull=True), name="one_current_binding_per_name"
-            )
-        ]
 
 
 class CheckState(models.TextChoices):
@@ -143,7 +85,7 @@ class Severity(models.TextChoices):
 
 
 class Finding(models.Model):
-    """A problem that a check found, with the place it found it at. Never changed."""
+    """A problem that a check found, with the place it found it at. Never changed; what becomes of it is a ``FindingRecord``."""
 
     run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="findings")
     rule = models.CharField(max_length=100)
@@ -179,6 +121,22 @@ class ModelCard(models.Model):
         constraints = [models.UniqueConstraint(fields=["version", "revision"], name="one_card_per_revision")]
 
 
+class EvidenceSnapshot(models.Model):
+    """What a reviewer had before them, part by part, stored once under its digest. Never changed."""
+
+    digest = models.CharField(max_length=71, primary_key=True)
+    parts = models.TextField()  # canonical JSON: path, such as card.intended_use -> value or digest
+    created_at = models.DateTimeField(default=timezone.now)
+
+
+class DecisionPurpose(models.TextChoices):
+    APPROVE = "approve"
+    EXECUTE = "execute"
+    OBSERVE = "observe"  # a direct move that a policy watches without blocking
+    REEVALUATE = "reevaluate"  # what holds a place, judged anew
+    BREAK_GLASS = "break_glass"
+
+
 class Decision(models.Model):
     """What a gate found at one moment: the facts it saw and the verdict it reached, both as canonical JSON. Never changed.
 
@@ -187,10 +145,11 @@ class Decision(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="decisions")
-    request_id = models.BigIntegerField(db_index=True)
-    purpose = models.CharField(max_length=10, choices=[("approve", "approve"), ("execute", "execute")])
+    request_id = models.BigIntegerField(null=True, db_index=True)  # none when nobody asked, as for a direct move under warn
+    purpose = models.CharField(max_length=11, choices=DecisionPurpose.choices)
     outcome = models.CharField(max_length=12, choices=[("satisfied", "satisfied"), ("blocked", "blocked")])
-    policies = models.JSONField()  # [{"binding", "policy", "revision", "digest", "parameters"}]
+    gate_revision = models.PositiveIntegerField(default=1)
+    policies = models.JSONField()  # [{"binding", "policy", "revision", "digest", "parameters", "mode"}]
     facts = models.TextField()
     facts_digest = models.CharField(max_length=71)
     verdict = models.TextField()

@@ -1,4 +1,4 @@
-"""What happens next: promotion requests, reviews and notifications."""
+"""Promotion requests with what they pin, and the reviews on them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from governance.models import Binding, CheckRun, PolicyRevision, TargetKind
+from governance.models import Binding, BindingMode, CheckRun, PolicyRevision, TargetKind
 from registry.models import ModelVersion, RegisteredModel
 
-OPEN_STATES = ("checking", "in_review", "changes_requested", "approved")
+# A draft asks for nothing yet, so it keeps nobody from asking.
+OPEN_STATES = ("checking", "in_review", "changes_requested", "approved", "executing")
+
+
+class RequestKind(models.TextChoices):
+    PROMOTION = "promotion"
+    ROLLBACK = "rollback"  # back to a version that held the place before
+    RE_REVIEW = "re_review"  # the version that holds the place keeps it
 
 
 class RequestState(models.TextChoices):
+    DRAFT = "draft"
     CHECKING = "checking"
     IN_REVIEW = "in_review"
     CHANGES_REQUESTED = "changes_requested"
     APPROVED = "approved"
+    EXECUTING = "executing"
     DONE = "done"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
@@ -29,6 +38,7 @@ class RequestState(models.TextChoices):
 class PromotionRequest(models.Model):
     """A proposal to give a version a stage or an alias, bound to the exact content that is decided on."""
 
+    kind = models.CharField(max_length=9, choices=RequestKind.choices, default=RequestKind.PROMOTION)
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="promotion_requests")
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotion_requests")
     target_kind = models.CharField(max_length=5, choices=TargetKind.choices)
@@ -44,6 +54,11 @@ class PromotionRequest(models.Model):
     updated_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    escalated_at = models.DateTimeField(null=True, blank=True)  # its time ended and the policy escalates instead of closing
+    generation = models.PositiveIntegerField(default=1)  # of the pinned policies that hold
+    hold = models.CharField(max_length=300, blank=True, default="")  # why an approved request is not carried out yet
+    valid_until = models.DateTimeField(null=True, blank=True)  # of what was approved: a re-review is due then
+    superseded_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="supersedes")
     failure = models.TextField(blank=True, default="")
 
     class Meta:
@@ -63,15 +78,18 @@ class PromotionRequest(models.Model):
 
 
 class RequestPolicy(models.Model):
-    """A policy revision and its parameters, pinned by a request when it was opened. Never changed."""
+    """A policy revision and its parameters, pinned by a request. Never changed: a rebase pins another generation."""
 
     request = models.ForeignKey(PromotionRequest, on_delete=models.CASCADE, related_name="policies")
-    binding = models.ForeignKey(Binding, on_delete=models.PROTECT, related_name="+")
+    # None where no binding guards the target and somebody asked all the same: the policy is then the built-in one.
+    binding = models.ForeignKey(Binding, null=True, on_delete=models.PROTECT, related_name="+")
     revision = models.ForeignKey(PolicyRevision, on_delete=models.PROTECT, related_name="+")
     parameters = models.JSONField()
+    mode = models.CharField(max_length=7, choices=BindingMode.choices, default=BindingMode.ENFORCE)
+    generation = models.PositiveIntegerField(default=1)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["request", "binding"], name="one_pin_per_binding")]
+        constraints = [models.UniqueConstraint(fields=["request", "binding", "generation"], name="one_pin_per_binding")]
 
 
 class RequestCheck(models.Model):
@@ -99,23 +117,46 @@ class Review(models.Model):
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reviews")
     verdict = models.CharField(max_length=15, choices=ReviewVerdict.choices)
     comment = models.TextField(blank=True, default="")
-    evidence_digest = models.CharField(max_length=71)
-    roles = models.JSONField(default=list)  # the reviewer's roles when deciding
+    evidence_digest = models.CharField(max_length=71)  # of the EvidenceSnapshot that was before the reviewer
+    groups = models.JSONField(default=list)  # the groups it can count for, as they were when deciding
+    delegation = models.ForeignKey("workflows.Delegation", null=True, on_delete=models.PROTECT, related_name="reviews")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         indexes = [models.Index(fields=["request", "reviewer", "-id"], name="review_latest")]
 
 
-class Notification(models.Model):
-    """A line in a person's inbox about a request."""
+class Signature(models.Model):
+    """A reviewer's electronic signature on a review: who, when, what it means and the exact statement. Never changed.
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications")
-    request = models.ForeignKey(PromotionRequest, on_delete=models.CASCADE, related_name="notifications")
-    kind = models.CharField(max_length=40)
-    text = models.CharField(max_length=300)
+    After 21 CFR 11.50 (printed name, date and time, meaning), 11.70 (bound to the record) and 11.200 (signed with both
+    components of the identity).
+    """
+
+    review = models.OneToOneField(Review, on_delete=models.PROTECT, related_name="signature")
+    printed_name = models.CharField(max_length=300)
+    meaning = models.CharField(max_length=200)
+    statement = models.TextField()
+    statement_digest = models.CharField(max_length=71)
+    signed_at = models.DateTimeField(default=timezone.now)
+
+
+class Delegation(models.Model):
+    """A person hands their part in reviewing to another for a time. Never changed but for its end being brought forward."""
+
+    delegator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_given")
+    delegate = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_held")
+    groups = models.JSONField(default=list)  # of the delegator's; empty means all of them
+    reason = models.TextField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
-    read_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["user", "-created_at"], name="notification_newest")]
+        constraints = [
+            models.CheckConstraint(name="a_delegation_ends_after_it_starts", condition=Q(ends_at__gt=models.F("starts_at"))),
+            models.CheckConstraint(name="nobody_delegates_to_themselves", condition=~Q(delegator=models.F("delegate"))),
+        ]
+        indexes = [models.Index(fields=["delegate", "ends_at"], name="delegation_held")]

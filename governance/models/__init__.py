@@ -1,0 +1,56 @@
+"""What must be true, what was measured, what is known to be wrong, and what was decided on it."""
+
+from governance.models.evidence import (
+    CheckRun,
+    CheckState,
+    Decision,
+    DecisionPurpose,
+    EvidenceSnapshot,
+    EvidenceTable,
+    Finding,
+    Measurement,
+    ModelCard,
+    Severity,
+)
+from governance.models.policies import Binding, BindingMode, ParameterSet, Policy, PolicyRevision, TargetKind
+from governance.models.risk import (
+    FindingChange,
+    FindingRecord,
+    FindingSource,
+    FindingStatus,
+    QuestionnaireRevision,
+    TierAssessment,
+    Waiver,
+    WaiverRuling,
+    WaiverScope,
+    WaiverVerdict,
+)
+
+__all__ = [
+    "Binding",
+    "BindingMode",
+    "CheckRun",
+    "CheckState",
+    "Decision",
+    "DecisionPurpose",
+    "EvidenceSnapshot",
+    "EvidenceTable",
+    "Finding",
+    "FindingChange",
+    "FindingRecord",
+    "FindingSource",
+    "FindingStatus",
+    "Measurement",
+    "ModelCard",
+    "ParameterSet",
+    "Policy",
+    "PolicyRevision",
+    "QuestionnaireRevision",
+    "Severity",
+    "TargetKind",
+    "TierAssessment",
+    "Waiver",
+    "WaiverRuling",
+    "WaiverScope",
+    "WaiverVerdict",
+]
