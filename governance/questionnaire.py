@@ -38,7 +38,7 @@ QUESTIONNAIRE_SCHEMA: dict[str, Any] = {
         "questions": {
             "type": "array",
             "minItems": 1,
-            "maxItems": 100,
+            "maxItems": 60,
             "items": {
                 "type": "object",
                 "additionalProperties": False,
@@ -50,7 +50,7 @@ QUESTIONNAIRE_SCHEMA: dict[str, Any] = {
                     "choices": {
                         "type": "array",
                         "minItems": 2,
-                        "maxItems": 50,
+                        "maxItems": 30,
                         "items": {
                             "type": "object",
                             "additionalProperties": False,
@@ -68,7 +68,10 @@ QUESTIONNAIRE_SCHEMA: dict[str, Any] = {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["tier", "from"],
-                "properties": {"tier": {"enum": list(TIERS)}, "from": {"type": "integer"}},
+                "properties": {
+                    "tier": {"enum": list(TIERS)},
+                    "from": {"type": "integer", "minimum": -100_000, "maximum": 100_000},
+                },
             },
         },
     },
@@ -231,7 +234,7 @@ def _reach_mistakes(questions: tuple[Question, ...], thresholds: tuple[int, ...]
         max(floor, rank)
         for floor, of_floor in enumerate(sums)
         for rank, (begins, ends) in enumerate(pairwise((*thresholds, max(most, *thresholds) + 1)))
-        if of_floor >> max(0, begins - least) & ((1 << max(0, ends - max(begins, least))) - 1)
+        if (of_floor >> max(0, begins - least)) & ((1 << max(0, ends - max(begins, least))) - 1)
     }
     for rank, tier in enumerate(TIERS):
         if rank not in reached:
