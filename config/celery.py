@@ -25,6 +25,8 @@ app.conf.beat_schedule = {
         "kwargs": {"whole": True},
         "options": {"expires": 600},
     },
+    "tell endpoints of events": {"task": "workflows.fan_out_events", "schedule": 2.0, "options": {"expires": 5}},
+    "remove old deliveries": {"task": "workflows.tidy_deliveries", "schedule": 86_400.0, "options": {"expires": 3600}},
     "close requests whose time ended": {"task": "workflows.expire_requests", "schedule": 60.0, "options": {"expires": 60}},
     "remove contents nothing names": {"task": "workflows.collect_artifacts", "schedule": 86_400.0, "options": {"expires": 3600}},
     "tidy the broker's folder": {"task": "workflows.tidy_broker", "schedule": 3600.0, "options": {"expires": 600}},

@@ -27,7 +27,8 @@ class WebhookEndpoint(models.Model):
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=2000)
     events = models.JSONField(default=list)  # names, prefixes such as "promotion.*", or "*"
-    model = models.ForeignKey(RegisteredModel, null=True, blank=True, on_delete=models.PROTECT, related_name="+")  # only its events
+    # Limits it to the events of this model.
+    model = models.ForeignKey(RegisteredModel, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     secret_salt = models.CharField(max_length=64)
     secret_check = models.CharField(max_length=16)  # of the secret: tells that SECRET_KEY is another than when it was made
     previous_salt = models.CharField(max_length=64, blank=True, default="")

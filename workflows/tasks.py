@@ -15,6 +15,7 @@ from core.access import SYSTEM
 from core.errors import Conflict
 from governance import ledger
 from governance.commands import RUN_CHECK
+from webhooks import delivery, fanout
 from workflows import checking, commands
 
 
@@ -54,6 +55,26 @@ def collect_artifacts(**_: object) -> None:
 def expire_requests(**_: object) -> None:
     """Close requests whose time ended."""
     commands.expire_requests(actor=SYSTEM)
+
+
+@shared_task(name="workflows.fan_out_events")
+def fan_out_events(**_: object) -> None:
+    """Queue what endpoints are to be told of, and take up deliveries that no job attends to."""
+    while fanout.fan_out():
+        pass
+    delivery.take_up_unattended()
+
+
+@shared_task(name="workflows.tidy_deliveries")
+def tidy_deliveries(**_: object) -> None:
+    """Remove what became of old deliveries."""
+    delivery.tidy()
+
+
+@jobs.handler(delivery.DELIVER)
+def deliver(*, delivery_id: str, attempt: int, **_: Any) -> None:
+    """Send an event to an endpoint."""
+    delivery.deliver(delivery_id=delivery_id, attempt=attempt)
 
 
 @jobs.handler(commands.ADVANCE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from interfaces.rest.views import accounts, audit, checks, datasets, description, models, policies, requests, versions
+from interfaces.rest.views import accounts, audit, checks, datasets, description, models, policies, requests, versions, webhooks
 
 
 class NameConverter(StringConverter):
@@ -34,6 +34,7 @@ app_name = "rest"
 _MODEL = "models/<name:name>/"
 _VERSION = f"{_MODEL}versions/<number:number>/"
 _REQUEST = "promotion-requests/<number:request_id>/"
+_WEBHOOK = "webhooks/<number:number>/"
 
 urlpatterns = [
     path("models/", models.Models.as_view(), name="models"),
@@ -81,6 +82,13 @@ urlpatterns = [
     path("audit/head/", audit.LedgerHead.as_view(), name="audit-head"),
     path("decisions/<uuid:decision_id>/", audit.OneDecision.as_view(), name="decision"),
     path("decisions/<uuid:decision_id>/replay/", audit.ReplayDecision.as_view(), name="decision-replay"),
+    path("webhooks/", webhooks.Webhooks.as_view(), name="webhooks"),
+    path("webhooks/events/", webhooks.EventKinds.as_view(), name="webhook-events"),
+    path("webhooks/deliveries/<uuid:delivery_id>/redeliver/", webhooks.Redeliver.as_view(), name="webhook-redeliver"),
+    path(_WEBHOOK, webhooks.OneWebhook.as_view(), name="webhook"),
+    path(f"{_WEBHOOK}rotate-secret/", webhooks.RotateSecret.as_view(), name="webhook-rotate-secret"),
+    path(f"{_WEBHOOK}test/", webhooks.SendTest.as_view(), name="webhook-test"),
+    path(f"{_WEBHOOK}deliveries/", webhooks.Deliveries.as_view(), name="webhook-deliveries"),
     path("me/", accounts.WhoAmI.as_view(), name="me"),
     path("tokens/", accounts.Tokens.as_view(), name="tokens"),
     path("tokens/<name:prefix>/", accounts.OneToken.as_view(), name="token"),

@@ -1,0 +1,227 @@
+"""Add endpoints, change them, give them new secrets, remove them; send a test, or a delivery again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from core import access, audit
+from core.access import Actor, Permission
+from core.audit import Event
+from core.canonical import text_digest
+from core.errors import Conflict, Invalid, NotFound
+from registry import rows
+from registry.models import RegisteredModel
+from webhooks import addresses, catalogue, delivery, health, queries, signing
+from webhooks.models import DeliveryState, EndpointState, WebhookDelivery, WebhookEndpoint
+
+OVERLAP = timedelta(hours=24)
+MOST_FOR_A_MODEL = 10
+
+
+@dataclass(frozen=True)
+class Secret:
+    """An endpoint with the secret it was given, which is shown this once and not kept."""
+
+    endpoint: WebhookEndpoint
+    secret: str
+
+
+@transaction.atomic
+def create_endpoint(*, actor: Actor, name: str, url: str, events: Iterable[str], model_name: str | None = None) -> Secret:
+    """Add an endpoint that is told of these events from now on, as far as the actor may read them then.
+
+    events: names, beginnings such as ``promotion.*``, or ``*``. model_name: limits it to one model's events; managing that
+    model is enough then. Raises Invalid, Denied, NotFound, or Conflict where a model has as many endpoints as it may.
+    """
+    model = _limited_to(actor, model_name)
+    if actor.user_id is None:
+        raise Invalid("An endpoint receives what the account that made it may read; add it with an account of your own.")
+    salt = signing.new_salt()
+    secret = signing.secret_of(salt)
+    made = WebhookEndpoint.objects.create(
+        name=_name(name),
+        url=_url(url),
+        events=catalogue.checked(events),
+        model=model,
+        secret_salt=salt,
+        secret_check=signing.check_of(secret),
+        created_by_id=actor.user_id,
+    )
+    _record(actor, Event.WEBHOOK_CREATED, made, after=_told(made))
+    return Secret(made, secret)
+
+
+@transaction.atomic
+def change_endpoint(
+    *,
+    actor: Actor,
+    endpoint_id: int,
+    name: str | None = None,
+    url: str | None = None,
+    events: Iterable[str] | None = None,
+    state: str | None = None,
+) -> WebhookEndpoint:
+    """Change what is given. Disabling gives up what waits to be sent; what happens until it is active again is not told.
+
+    Raises NotFound, Invalid, or Conflict when the account that made the endpoint is closed and it is to be active.
+    """
+    endpoint = _held(actor, endpoint_id)
+    before, was = _told(endpoint), endpoint.state
+    if name is not None:
+        endpoint.name = _name(name)
+    if url is not None:
+        endpoint.url = _url(url)
+    if events is not None:
+        endpoint.events = catalogue.checked(events)
+    if state is not None:
+        endpoint.state = _state(endpoint, state)
+    if endpoint.state == EndpointState.DISABLED and was == EndpointState.ACTIVE:
+        endpoint.reason = f"{actor.username} disabled it."
+        health.give_up_waiting(endpoint)
+    elif endpoint.state == EndpointState.ACTIVE:
+        endpoint.reason = ""
+    if url is not None or endpoint.state != was:
+        endpoint.failing_since = endpoint.held_until = None  # what failed before says nothing of how it is now
+    endpoint.save(update_fields=["name", "url", "events", "state", "reason", "failing_since", "held_until"])
+    _record(actor, Event.WEBHOOK_CHANGED, endpoint, before=before, after=_told(endpoint))
+    return endpoint
+
+
+@transaction.atomic
+def rotate_secret(*, actor: Actor, endpoint_id: int) -> Secret:
+    """Give an endpoint a new secret. For a day requests are signed with the one before as well, so that none is refused.
+
+    Rotating again within that day ends the oldest secret at once. Raises NotFound.
+    """
+    endpoint = _held(actor, endpoint_id)
+    salt = signing.new_salt()
+    secret = signing.secret_of(salt)
+    # A secret that SECRET_KEY took away cannot sign any more: signing with what comes out now would prove nothing.
+    if signing.check_of(signing.secret_of(endpoint.secret_salt)) == endpoint.secret_check:
+        endpoint.previous_salt, endpoint.previous_secret_ends_at = endpoint.secret_salt, timezone.now() + OVERLAP
+    else:
+        endpoint.previous_salt, endpoint.previous_secret_ends_at = "", None
+    endpoint.secret_salt, endpoint.secret_check = salt, signing.check_of(secret)
+    endpoint.save(update_fields=["secret_salt", "secret_check", "previous_salt", "previous_secret_ends_at"])
+    ends = endpoint.previous_secret_ends_at
+    _record(actor, Event.WEBHOOK_CHANGED, endpoint, after={"secret": "rotated", "previous_ends_at": ends and ends.isoformat()})
+    return Secret(endpoint, secret)
+
+
+@transaction.atomic
+def delete_endpoint(*, actor: Actor, endpoint_id: int) -> None:
+    """Remove an endpoint; what it was sent stays on record, what waits is given up. Raises NotFound."""
+    endpoint = _held(actor, endpoint_id)
+    endpoint.deleted_at = timezone.now()
+    endpoint.save(update_fields=["deleted_at"])
+    health.give_up_waiting(endpoint)
+    _record(actor, Event.WEBHOOK_DELETED, endpoint, before=_told(endpoint))
+
+
+@transaction.atomic
+def redeliver(*, actor: Actor, delivery_id: UUID) -> WebhookDelivery:
+    """Send a delivery again now, with the same ``webhook-id``, and a whole round of attempts if it fails.
+
+    Raises NotFound, or Conflict when its endpoint is disabled.
+    """
+    found = WebhookDelivery.objects.filter(pk=delivery_id).values_list("endpoint_id", flat=True).first()
+    missing = NotFound(f"There is no delivery {delivery_id}, or you may not see it.")
+    if found is None or not queries.endpoints(actor).filter(pk=found).exists():
+        raise missing
+    endpoint = _held(actor, found)
+    row = WebhookDelivery.objects.select_for_update(no_key=True).get(pk=delivery_id)
+    if endpoint.state != EndpointState.ACTIVE and row.event_id is not None:
+        raise Conflict("The endpoint is disabled; make it active first.", code="endpoint_disabled")
+    before = {"state": row.state, "attempts": row.attempts}
+    endpoint.held_until = None  # who asks by hand has a reason to think that it works now
+    endpoint.save(update_fields=["held_until"])
+    row.state, row.next_attempt_at, row.attempts_before = DeliveryState.PENDING, timezone.now(), row.attempts
+    row.save(update_fields=["state", "next_attempt_at", "attempts_before"])
+    delivery.schedule(row, row.next_attempt_at)
+    _record(actor, Event.WEBHOOK_REDELIVERED, endpoint, before=before, after={"delivery": str(row.pk), "event": row.event_id})
+    return row
+
+
+@transaction.atomic
+def send_test(*, actor: Actor, endpoint_id: int) -> WebhookDelivery:
+    """Send one ``countersign.webhook.test``, also to an endpoint that is disabled; it is tried once.
+
+    Nothing is recorded in the ledger: nothing changed, and the delivery itself says what came of it. Raises NotFound.
+    """
+    endpoint = _held(actor, endpoint_id)
+    now = timezone.now()
+    made = WebhookDelivery.objects.create(endpoint=endpoint, created_at=now, next_attempt_at=now)
+    delivery.schedule(made, now)
+    return made
+
+
+def _limited_to(actor: Actor, model_name: str | None) -> RegisteredModel | None:
+    if model_name is None:
+        access.require(actor, Permission.WEBHOOK_MANAGE)
+        return None
+    permission = Permission.MODEL_READ if actor.grants(Permission.WEBHOOK_MANAGE) else Permission.MODEL_MANAGE
+    model = rows.model(actor, permission, model_name, lock=True)
+    # Each event is sent to all of them, and who manages a model chooses where to: a few serve every honest purpose.
+    if WebhookEndpoint.objects.filter(model=model, deleted_at__isnull=True).count() >= MOST_FOR_A_MODEL:
+        raise Conflict(f"A model has at most {MOST_FOR_A_MODEL} endpoints of its own; delete one first.", code="too_many")
+    return model
+
+
+def _held(actor: Actor, endpoint_id: int) -> WebhookEndpoint:
+    """Return an endpoint the actor manages, held until the end of the transaction. Raises NotFound."""
+    queries.endpoint(actor, endpoint_id)
+    held = health.locked(pk=endpoint_id, deleted_at__isnull=True).select_related("created_by", "model").first()
+    if held is None:
+        raise NotFound(f"There is no webhook {endpoint_id} any more.")
+    return held
+
+
+def _name(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= 100 or "\x00" in name:
+        raise Invalid("An endpoint needs a name of 1 to 100 characters, by which people know it.")
+    return name
+
+
+def _url(url: str) -> str:
+    try:
+        addresses.parse(url)
+    except addresses.Refused as refused:
+        raise Invalid(str(refused), code="address_refused") from None
+    return url
+
+
+def _state(endpoint: WebhookEndpoint, state: str) -> EndpointState:
+    if state not in EndpointState.values:
+        raise Invalid(f"An endpoint is {' or '.join(EndpointState.values)}.")
+    if state == EndpointState.ACTIVE and not endpoint.created_by.is_active:
+        raise Conflict(
+            f"{endpoint.created_by.username}, who made this endpoint, has no account any more; add it anew with yours.",
+            code="account_closed",
+        )
+    return EndpointState(state)
+
+
+def _told(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    """Return what the ledger keeps of an endpoint. Paths of addresses are often secrets themselves: only a digest is kept."""
+    parts = urlsplit(endpoint.url)
+    return {
+        "name": endpoint.name,
+        "server": f"{parts.scheme}://{parts.netloc}",
+        "url_digest": text_digest(endpoint.url),
+        "events": list(endpoint.events),
+        "model": endpoint.model.name if endpoint.model is not None else None,
+        "state": str(endpoint.state),
+    }
+
+
+def _record(actor: Actor, event: Event, endpoint: WebhookEndpoint, *, before: Any = None, after: Any = None) -> None:
+    audit.record(actor, event, subject=("webhook", endpoint.pk), scope=health.scope_of(endpoint), before=before, after=after)
