@@ -19,8 +19,8 @@ from core import jobs
 from core.access import SYSTEM
 from core.jobs import Lease
 from core.models import Job, JobState
-from governance import commands as governance_commands
-from governance.commands import CheckResult
+from governance.commands import checks as check_commands
+from governance.commands.checks import CheckResult
 from governance.models import CheckRun, CheckState
 from workflows.commands import ADVANCE, EXECUTE
 from workflows.models import PromotionRequest
@@ -60,12 +60,12 @@ def limits() -> Limits:
 def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
     """Measure a queued run and record the result. Safe to run twice: a finished run is left alone."""
     kept_apart = isolation()
-    run = governance_commands.start_check(run_id=run_id, worker=worker, isolation=kept_apart.value)
+    run = check_commands.start_check(run_id=run_id, worker=worker, isolation=kept_apart.value)
     if run is None:
         return
 
     def heartbeat(progress: Progress) -> bool:
-        shown = governance_commands.report_progress(run_id=run_id, worker=worker, done=progress.done, text=progress.text)
+        shown = check_commands.report_progress(run_id=run_id, worker=worker, done=progress.done, text=progress.text)
         return shown and lease.held()
 
     with tempfile.TemporaryDirectory(prefix="countersign-check-") as folder:
@@ -83,7 +83,7 @@ def settle_orphans() -> int:
     before = timezone.now() - timedelta(seconds=_GRACE)
     busy = Job.objects.filter(state__in=[JobState.QUEUED, JobState.RUNNING])
     count = 0
-    working = set(busy.filter(name=governance_commands.RUN_CHECK).values_list("key", flat=True))
+    working = set(busy.filter(name=check_commands.RUN_CHECK).values_list("key", flat=True))
     for run in CheckRun.objects.filter(state__in=[CheckState.QUEUED, CheckState.RUNNING], created_at__lt=before):
         if f"check:{run.pk}" not in working:
             _orphaned(run)
@@ -137,7 +137,7 @@ def _result(outcome: Outcome) -> CheckResult:
 
 def _finish(run: CheckRun, worker: str, result: CheckResult) -> None:
     with transaction.atomic():
-        if governance_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker=worker, result=result) is None:
+        if check_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker=worker, result=result) is None:
             log.warning("check run %s was finished by another worker; this result is dropped", run.pk)
             return
         for request_id in run.request_links.values_list("request_id", flat=True):

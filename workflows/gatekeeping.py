@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from core.errors import Blocked
-from governance.commands import bindings_for
+from governance.bindings import bindings_for
 from governance.gate import RequirementResult
 from governance.models import Binding
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment

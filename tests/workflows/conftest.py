@@ -11,8 +11,9 @@ import pytest
 
 from core.access import SYSTEM
 from core.models import User
-from governance import commands as governance_commands
-from governance.commands import CheckResult
+from governance.commands import checks as check_commands
+from governance.commands.checks import CheckResult
+from governance.commands.policies import bind_policy, publish_policy
 from governance.models import CheckRun, CheckState
 from registry import commands as registry_commands
 from registry.datasets import register_dataset
@@ -74,14 +75,14 @@ class World:
     def finish(self, request: PromotionRequest, auc: float | None = 0.8) -> None:
         """Finish the request's checks with this ROC AUC, or with an error, and move the request on."""
         for run in CheckRun.objects.filter(request_links__request=request, state=CheckState.QUEUED):
-            governance_commands.start_check(run_id=str(run.pk), worker="w", isolation="bubblewrap")
+            check_commands.start_check(run_id=str(run.pk), worker="w", isolation="bubblewrap")
             row = {"metric": "roc_auc", "value": auc, "slice": "", "n": 300, "ci_low": None, "ci_high": None, "method": "test"}
             result = (
                 CheckResult(CheckState.COMPLETED, measurements=[row])
                 if auc is not None
                 else CheckResult(CheckState.ERROR, error_code="model_load_failed", error_message="It does not load.")
             )
-            governance_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker="w", result=result)
+            check_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker="w", result=result)
         execution.advance_request(actor=SYSTEM, request_id=request.pk)
 
     def in_review(self, auc: float = 0.8, **options: Any) -> PromotionRequest:
@@ -97,8 +98,8 @@ def build(dana: User, pat: User) -> World:
     register_dataset(
         actor=actor(pat), name="validation", stream=io.BytesIO(b"x,y\n1,0\n2,1\n"), format="csv", target="y", closed=True
     )
-    governance_commands.publish_policy(actor=actor(pat), document=POLICY)
-    governance_commands.bind_policy(actor=actor(pat), document=BINDING)
+    publish_policy(actor=actor(pat), document=POLICY)
+    bind_policy(actor=actor(pat), document=BINDING)
     return World(dana, pat)
 
 

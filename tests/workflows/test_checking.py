@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from core import jobs
 from core.jobs import Lease
 from core.models import AuditEvent, Job, User
-from governance.commands import queue_check, resolve_checks
+from governance.commands.checks import queue_check, resolve_checks
 from governance.models import CheckRun, Measurement
 from governance.policy import compile_policy
 from registry import commands as registry_commands

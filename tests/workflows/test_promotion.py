@@ -13,7 +13,8 @@ from django.utils import timezone
 from core.access import SYSTEM
 from core.errors import Blocked, Conflict, Denied, Invalid, NotFound
 from core.models import AuditEvent, User
-from governance import commands as governance_commands
+from governance.commands.cards import write_card
+from governance.commands.policies import bind_policy
 from governance.models import Decision
 from registry import commands as registry_commands
 from registry import lineage
@@ -162,7 +163,7 @@ def test_a_check_that_ended_in_an_error_blocks_and_can_be_run_again(
 def test_an_approval_dies_when_the_evidence_changes(world: Any, dana: User, ravi: User, rosa: User, review: Reviewing) -> None:
     request = world.in_review()
     review(ravi, request)
-    governance_commands.write_card(actor=actor(dana), model_name="credit.risk", version=1, sections={"intended_use": "Other."})
+    write_card(actor=actor(dana), model_name="credit.risk", version=1, sections={"intended_use": "Other."})
     page = request_queries.request_page(actor(ravi), request.pk)
     assert (page.reviews[0].counts, page.reviews[0].why_not) == (False, "the evidence changed since; it must be reviewed again")
     review(rosa, request)
@@ -179,7 +180,7 @@ def test_evidence_that_changes_between_approval_and_execution_sends_it_back(
     request = world.in_review()
     review(ravi, request)
     review(rosa, request)
-    governance_commands.write_card(actor=actor(dana), model_name="credit.risk", version=1, sections={"intended_use": "Other."})
+    write_card(actor=actor(dana), model_name="credit.risk", version=1, sections={"intended_use": "Other."})
     assert execute(request).state == "in_review"
     assert holding("credit.risk", "Production") == []
     assert actions(request)[-1] == "promotion.reopened"
@@ -381,11 +382,11 @@ def test_a_model_that_no_binding_covers_moves_freely(world: Any, dana: User) -> 
 
 
 def test_no_tag_and_no_tier_frees_a_model_from_its_policy(world: Any, dana: User, pat: User) -> None:
-    governance_commands.bind_policy(
+    bind_policy(
         actor=actor(pat),
         document="kind: Binding\nname: regulated\npolicy: credit\nmatch: {tags: {regulated: 'yes'}}\ntargets: {stages: [Staging]}\n",
     )
-    governance_commands.bind_policy(
+    bind_policy(
         actor=actor(pat),
         document="kind: Binding\nname: tiers\npolicy: credit\nmatch: {risk_tiers: [medium, high]}\ntargets: {stages: [Staging]}\n",
     )

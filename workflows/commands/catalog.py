@@ -10,7 +10,7 @@ from django.db import transaction
 from core import access
 from core.access import Actor, Permission
 from core.errors import Blocked, Conflict, Denied, Invalid
-from governance.commands import any_bound_by_trait, bindings_by_trait, bindings_for
+from governance.bindings import any_bound_by_trait, bindings_by_trait, bindings_for
 from registry import commands as registry_commands
 from registry import names, placement
 from registry import stages as stage_graph

@@ -13,7 +13,8 @@ from core.access import SYSTEM, Actor, Permission
 from core.audit import Event
 from core.errors import Blocked, Conflict, Denied, Invalid, NotFound
 from core.models import User
-from governance.commands import bindings_for, queue_check, resolve_checks
+from governance.bindings import bindings_for
+from governance.commands.checks import queue_check, resolve_checks
 from governance.models import Binding, PolicyRevision
 from governance.policy import compile_policy
 from registry import names, placement

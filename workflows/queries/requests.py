@@ -16,7 +16,7 @@ from core.access import Actor, Permission
 from core.errors import NotFound
 from core.models import AuditEvent, User
 from governance import queries as governance_queries
-from governance.commands import bindings_for
+from governance.bindings import bindings_for
 from governance.facts import Facts, ReviewFact, VersionFacts
 from governance.gate import Verdict
 from governance.models import Decision

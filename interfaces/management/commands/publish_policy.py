@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from django.db import transaction
 
 from core.access import Actor
-from governance.commands import publish_policy
+from governance.commands.policies import publish_policy
 from interfaces.management.documents import reading
 from interfaces.management.operator import OperatorCommand
 

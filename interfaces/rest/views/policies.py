@@ -12,7 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.errors import NotFound
-from governance import commands, queries
+from governance import queries
+from governance.commands import policies as commands
 from governance.queries import BindingRow, PolicyRow, RevisionRow
 from governance.schemas import BINDING_SCHEMA, POLICY_SCHEMA
 from interfaces.rest.authentication import actor_of

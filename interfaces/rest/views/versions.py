@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from governance import commands as governance_commands
+from governance.commands import cards
 from governance.models import TargetKind
 from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
@@ -139,7 +139,7 @@ class VersionCard(Endpoint):
     @describe("write_card", body=Card, response=CardRow)
     def put(self, request: Request, name: str, number: int) -> Response:
         """Write the next revision of a version's model card; the same text again keeps the revision."""
-        written = governance_commands.write_card(actor=actor_of(request), model_name=name, version=number, **read(Card, request))
+        written = cards.write_card(actor=actor_of(request), model_name=name, version=number, **read(Card, request))
         return Response(reads.card_row(written))
 
 

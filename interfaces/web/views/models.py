@@ -15,7 +15,7 @@ from core.access import Actor, Permission
 from core.errors import DomainError
 from governance import evidence
 from governance import queries as governance_queries
-from governance.commands import bindings_for
+from governance.bindings import bindings_for
 from interfaces.web import errors, forms
 from interfaces.web.page import PageRequest, page
 from interfaces.web.pages import models as present

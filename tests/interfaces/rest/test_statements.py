@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from governance import commands as governance_commands
+from governance.commands.cards import write_card
+from governance.commands.policies import bind_policy, publish_policy
 from governance.models import CheckRun, Decision
 from registry import commands as registry_commands
 from tests.cast import actor, person
@@ -101,12 +102,12 @@ def _grow(world: Any, dana: Any, reviewers: list[Any], pat: Any, size: int) -> N
     world.version(model=name)
     request = world.in_review()
     number = request.version.number
-    governance_commands.write_card(actor=actor(dana), model_name="credit.risk", version=number, sections={"limits": "None."})
+    write_card(actor=actor(dana), model_name="credit.risk", version=number, sections={"limits": "None."})
     registry_commands.set_version_tag(actor=actor(dana), model_name="credit.risk", number=number, key="k", value="v")
     catalog.set_alias(actor=actor(dana), model_name="credit.risk", alias=f"a{size}", version=number)
     for reviewer in reviewers:
         review_commands.submit_review(actor=actor(reviewer), request_id=request.pk, verdict="approve")
     execution.execute_request(actor=actor(dana), request_id=request.pk)
-    governance_commands.publish_policy(actor=actor(pat), document=POLICY.replace("name: credit", f"name: p{size}"))
+    publish_policy(actor=actor(pat), document=POLICY.replace("name: credit", f"name: p{size}"))
     binding = BINDING.replace("name: credit", f"name: b{size}", 1).replace("policy: credit", f"policy: p{size}")
-    governance_commands.bind_policy(actor=actor(pat), document=binding.replace("Production", "Staging").replace("champion", "x"))
+    bind_policy(actor=actor(pat), document=binding.replace("Production", "Staging").replace("champion", "x"))

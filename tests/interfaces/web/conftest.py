@@ -13,8 +13,10 @@ from django.test import Client
 
 from core.access import SYSTEM
 from core.models import User
-from governance import commands as governance_commands
-from governance.commands import CheckResult
+from governance.commands import checks as check_commands
+from governance.commands.cards import write_card
+from governance.commands.checks import CheckResult
+from governance.commands.policies import bind_policy, publish_policy
 from governance.models import CheckRun, CheckState
 from registry import commands as registry_commands
 from registry.datasets import register_dataset
@@ -173,7 +175,7 @@ class Scene:
         )
         version = registry_commands.register_version(actor=who, model_name=model, source=f"runs:/{run}/model", run_id=run)
         if card is not None:
-            governance_commands.write_card(actor=who, model_name=model, version=version.number, sections=card)
+            write_card(actor=who, model_name=model, version=version.number, sections=card)
         return version
 
     def ask(self, version: ModelVersion, reason: str = "It treats applicants under 25 more evenly.") -> PromotionRequest:
@@ -187,9 +189,9 @@ class Scene:
         for run in CheckRun.objects.filter(request_links__request=request, state=CheckState.QUEUED).distinct():
             if run.check_name in leave:
                 continue
-            governance_commands.start_check(run_id=str(run.pk), worker="w", isolation="bubblewrap")
+            check_commands.start_check(run_id=str(run.pk), worker="w", isolation="bubblewrap")
             result = measured(run.check_name, run.version.number > 1, parity)
-            governance_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker="w", result=result)
+            check_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker="w", result=result)
         execution.advance_request(actor=SYSTEM, request_id=request.pk)
         request.refresh_from_db()
         return request
@@ -225,8 +227,8 @@ def build(people: dict[str, User]) -> Scene:
     register_dataset(
         actor=pat, name="german-credit-validation", stream=io.BytesIO(b"x,y\n1,0\n2,1\n"), format="csv", target="y", closed=True
     )
-    governance_commands.publish_policy(actor=pat, document=(POLICIES / "credit-production.yaml").read_text())
-    governance_commands.bind_policy(actor=pat, document=(POLICIES / "credit-binding.yaml").read_text())
+    publish_policy(actor=pat, document=(POLICIES / "credit-production.yaml").read_text())
+    bind_policy(actor=pat, document=(POLICIES / "credit-binding.yaml").read_text())
     return Scene(**people)
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from core.models import AuditEvent, User
-from governance import commands as governance_commands
+from governance.commands import cards
 from interfaces.throttle import FAILURES
 from tests.cast import actor
 from tests.interfaces.web.conftest import CARD, MODEL, PASSWORD, Scene
@@ -90,7 +90,7 @@ def test_a_form_filled_in_wrongly_signs_nothing_and_says_what_is_missing(
 def test_evidence_that_changed_meanwhile_is_not_signed(scene: Scene, signed_in: Browser) -> None:
     request = scene.under_review()
     form = signature(request, scene.ravi)
-    governance_commands.write_card(
+    cards.write_card(
         actor=actor(scene.dana), model_name=MODEL, version=1, sections={**CARD, "limitations": "Other words, and enough of them."}
     )
     answer = signed_in(scene.ravi).post(f"/requests/{request.pk}/decision", form)
@@ -100,7 +100,7 @@ def test_evidence_that_changed_meanwhile_is_not_signed(scene: Scene, signed_in: 
 
 def test_a_stale_approval_is_named_and_can_be_signed_again(scene: Scene, signed_in: Browser) -> None:
     request = scene.approve(scene.under_review(), scene.ravi)
-    governance_commands.write_card(
+    cards.write_card(
         actor=actor(scene.dana), model_name=MODEL, version=1, sections={**CARD, "limitations": "Other words, and enough of them."}
     )
     page = text(signed_in(scene.ravi).get(f"/requests/{request.pk}/"))

@@ -1,0 +1,197 @@
+"""Queue checks and keep what they measured."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from core import access, audit, jobs
+from core.access import Actor, Permission
+from core.audit import Event
+from core.canonical import digest
+from core.errors import Invalid
+from governance.checks import catalogue
+from governance.models import CheckRun, CheckState, EvidenceTable, Finding, Measurement
+from governance.policy import CheckRequest, CompiledPolicy
+from registry import lineage
+from registry.models import DatasetVersion, EdgeKind, ModelVersion, NodeKind
+
+LIVE = (CheckState.QUEUED, CheckState.RUNNING, CheckState.COMPLETED)
+RUN_CHECK = "workflows.run_check"
+
+
+@dataclass(frozen=True)
+class ResolvedCheck:
+    """A check with its parameters and the exact data set version it measures on."""
+
+    name: str
+    revision: str
+    parameters: Mapping[str, Any]
+    dataset: DatasetVersion | None
+
+
+def resolve_checks(policy: CompiledPolicy, parameters: Mapping[str, Any]) -> list[ResolvedCheck]:
+    """Return what a policy asks to be measured, ready to be queued.
+
+    Raises Invalid for a parameter the check does not take, and for a data set that is absent or that the check lacks.
+    """
+    values = policy.effective(parameters)
+    return [_resolved(request.resolved(values)) for request in policy.checks]
+
+
+def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck) -> CheckRun:
+    """Return the check run for these inputs: one that is there already, or a new one in the queue.
+
+    Runs in the caller's transaction. A run that ended in an error is not reused.
+    """
+    inputs = digest(
+        {
+            "check": check.name,
+            "revision": check.revision,
+            "parameters": dict(check.parameters),
+            "content": version.content_digest,
+            "dataset": check.dataset.digest if check.dataset else None,
+        }
+    )
+    existing = CheckRun.objects.filter(inputs_digest=inputs, state__in=LIVE).first()
+    if existing is not None:
+        return existing
+    try:
+        with transaction.atomic():
+            run = CheckRun.objects.create(
+                id=uuid.uuid4(),
+                version=version,
+                check_name=check.name,
+                check_revision=check.revision,
+                parameters=dict(check.parameters),
+                dataset_version=check.dataset,
+                content_digest=version.content_digest,
+                inputs_digest=inputs,
+                requested_by=actor.username,
+            )
+    except IntegrityError:  # another request asked for the same at the same instant; theirs serves both
+        return CheckRun.objects.get(inputs_digest=inputs, state__in=LIVE)
+    audit.record(
+        actor,
+        Event.CHECK_QUEUED,
+        subject=("check_run", run.pk),
+        scope=f"model:{version.model_id}",
+        after={"check": check.name, "version": version.number, "inputs": inputs},
+    )
+    jobs.enqueue(RUN_CHECK, key=f"check:{run.pk}", run_id=str(run.pk))
+    return run
+
+
+def start_check(*, run_id: str, worker: str, isolation: str) -> CheckRun | None:
+    """Take a queued run, or one whose worker was lost, into work; None when it is finished already.
+
+    The job's lease decides who works; this only follows it, so no actor is asked.
+    """
+    taken = CheckRun.objects.filter(pk=run_id, state__in=[CheckState.QUEUED, CheckState.RUNNING]).update(
+        state=CheckState.RUNNING, worker=worker, isolation=isolation, started_at=timezone.now(), progress=0.0, progress_text=""
+    )
+    if not taken:
+        return None
+    return CheckRun.objects.select_related("version__model", "dataset_version__dataset", "dataset_version__blob").get(pk=run_id)
+
+
+def report_progress(*, run_id: str, worker: str, done: float, text: str) -> bool:
+    """Show how far a run is; return False when it is no longer this worker's."""
+    return bool(
+        CheckRun.objects.filter(pk=run_id, state=CheckState.RUNNING, worker=worker).update(
+            progress=done, progress_text=text[:300]
+        )
+    )
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a worker brings back from a check; rows are plain JSON values, already validated by the runner."""
+
+    state: CheckState
+    error_code: str = ""
+    error_message: str = ""
+    measurements: Sequence[Mapping[str, Any]] = ()
+    findings: Sequence[Mapping[str, Any]] = ()
+    tables: Sequence[Mapping[str, Any]] = ()
+    environment: Mapping[str, Any] | None = None
+    log: str = ""
+
+
+@transaction.atomic
+def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult) -> CheckRun | None:
+    """Keep what a check found, all of it or nothing; None when the run is no longer this worker's."""
+    access.require(actor, Permission.MODEL_WRITE)
+    evidence: dict[str, list[dict[str, Any]]] = {
+        "measurements": list(map(dict, result.measurements)),
+        "findings": list(map(dict, result.findings)),
+        "tables": list(map(dict, result.tables)),
+    }
+    finished = CheckRun.objects.filter(pk=run_id, state=CheckState.RUNNING, worker=worker).update(
+        state=result.state,
+        progress=1.0,
+        progress_text="",
+        error_code=result.error_code,
+        error_message=result.error_message,
+        environment=dict(result.environment or {}),
+        log=result.log,
+        result_digest=digest(evidence) if result.state == CheckState.COMPLETED else "",
+        finished_at=timezone.now(),
+    )
+    if not finished:
+        return None
+    run = CheckRun.objects.select_related("version__model", "dataset_version__dataset").get(pk=run_id)
+    if result.state == CheckState.COMPLETED:
+        Measurement.objects.bulk_create([Measurement(run=run, **row) for row in evidence["measurements"]])
+        Finding.objects.bulk_create([Finding(run=run, **row) for row in evidence["findings"]])
+        EvidenceTable.objects.bulk_create([EvidenceTable(run=run, **row) for row in evidence["tables"]])
+        _record_evaluation(run)
+    audit.record(
+        actor,
+        Event.CHECK_FINISHED,
+        subject=("check_run", run.pk),
+        scope=f"model:{run.version.model_id}",
+        after={
+            "check": run.check_name,
+            "version": run.version.number,
+            "state": run.state,
+            "inputs": run.inputs_digest,
+            "result": run.result_digest,
+            "error": run.error_code,
+        },
+    )
+    return run
+
+
+def _record_evaluation(run: CheckRun) -> None:
+    """Draw in the lineage on which data set the version was measured."""
+    dataset = run.dataset_version
+    if dataset is None:
+        return
+    data = lineage.node(NodeKind.DATASET, str(dataset), str(dataset), digest=dataset.digest, rows=dataset.row_count)
+    lineage.link(data, lineage.version_node(run.version), EdgeKind.EVALUATED_ON, digest=dataset.digest)
+
+
+def _resolved(request: CheckRequest) -> ResolvedCheck:
+    try:
+        check = catalogue.build(request.check, request.parameters)
+    except ValueError as error:
+        raise Invalid(str(error), code="wrong_check_parameters") from None
+    dataset = _dataset(request.dataset) if request.dataset else None
+    if check.needs_dataset and dataset is None:
+        raise Invalid(f"The check {request.check} measures on a data set; the policy must name one under dataset.")
+    return ResolvedCheck(request.check, check.revision, request.parameters, dataset)
+
+
+def _dataset(name: str) -> DatasetVersion:
+    plain, _, number = name.partition("@v")
+    rows = DatasetVersion.objects.select_related("dataset", "blob").filter(dataset__name=plain)
+    found = rows.filter(number=int(number)).first() if number.isdigit() else rows.order_by("-number").first()
+    if found is None:
+        raise Invalid(f"There is no data set {name!r}; register it before a policy measures on it.", code="unknown_dataset")
+    return found
