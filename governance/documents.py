@@ -141,6 +141,8 @@ def _expected(error: Any) -> str:
         return f"{name} is {error.instance!r}; expected lower-case letters, digits and hyphens, as in credit-production"
     if kind in ("minItems", "maxItems"):
         return f"{name} has {len(error.instance)} entries; expected at {'least' if kind == 'minItems' else 'most'} {error.validator_value}"
+    if kind in ("minimum", "maximum"):
+        return f"{name} is {error.instance}; expected at {'least' if kind == 'minimum' else 'most'} {error.validator_value}"
     if kind == "minLength":
         return f"{name} must not be empty"
     return f"{name}: {error.message}"

@@ -32,7 +32,7 @@ def seats(steps: Sequence[Step], facts: Facts, *, author: str) -> Mapping[str, l
     )
     # Whoever approved may move to another place if that lets more places be filled; whoever abstained or objected may change
     # their mind, so they stay among the people who could.
-    could = {**{p.username: p for p in facts.people}, **approvals}
+    could: dict[str, PersonFact | ReviewFact] = {**{p.username: p for p in facts.people}, **approvals}
     reachable = _matched(
         [[name for name, person in could.items() if _fits(steps[s].factors[f], person, author)] for s, f in places], filled
     )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.canonical import canonical
-from governance.facts import CheckFact, Facts, Measured, ModelFacts, RequestFacts, ReviewFact, VersionFacts
+from governance.facts import CheckFact, Facts, Measured, ModelFacts, PersonFact, RequestFacts, ReviewFact, VersionFacts
 from governance.gate import PinnedPolicy, State, judge
 from governance.policy import compile_policy
 
@@ -36,8 +36,11 @@ requirements:
     title: Clean
     how_to_satisfy: Remove it.
     satisfied_if: '!findings.exists(f, f.severity == "critical") && "scan" in version.checks'
-approvals:
-  - {role: reviewer, count: 2}
+steps:
+  - name: review
+    title: Review
+    factors:
+      - {group: reviewer, count: 2}
 """)
 PINNED = [PinnedPolicy(POLICY, {})]
 
@@ -54,6 +57,7 @@ def facts(own: VersionFacts, champion: VersionFacts | None = None, approvals: in
         version=own,
         champion=champion or VersionFacts(),
         reviews=tuple(ReviewFact(f"r{i}", "approve", ("reviewer",), True) for i in range(approvals)),
+        people=tuple(PersonFact(f"p{i}", ("reviewer",)) for i in range(2)),
     )
 
 
@@ -89,7 +93,7 @@ def test_the_champion_is_compared_with_only_where_there_is_one() -> None:
 
 
 def test_approvals_are_counted_and_an_objection_blocks() -> None:
-    assert states(facts(version(), approvals=1))["approvals-reviewer"] is State.PENDING
+    assert states(facts(version(), approvals=1))["review-reviewer"] is State.PENDING
     objecting = msgspec.structs.replace(
         facts(version()), reviews=(*facts(version()).reviews, ReviewFact("r9", "request_changes", ("reviewer",), True))
     )

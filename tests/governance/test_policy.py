@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from governance.documents import DocumentError
-from governance.policy import compile_policy, parse_binding
+from governance.policy import Factor, compile_policy, parse_binding
 
 GOOD = """\
 kind: Policy
@@ -33,7 +33,7 @@ BROKEN = [
     ("just a sentence", 1, 1, "must be of type object"),
     (changed("kind: Policy", "kind: Polcy"), 1, 7, "kind must be Policy"),
     (changed("name: credit-production", "name: Credit Production"), 2, 7, "expected lower-case letters"),
-    (changed("requirements:", "requirement:"), 5, 1, "there is no field requirement here; expected one of approvals"),
+    (changed("requirements:", "requirement:"), 5, 1, "there is no field requirement here; expected one of calendar"),
     (changed("    title: ROC AUC\n", ""), 6, 5, "lacks title"),
     (changed("id: roc-auc", "id: roc-auc\n    id: again"), 7, 5, "stands here a second time"),
     (changed("type: number", "type: float"), 4, 23, "type must be one of number, integer, text, flag"),
@@ -50,7 +50,7 @@ BROKEN = [
         "valeu",
     ),
     (GOOD + "checks:\n  - check: fairness\n    dataset: ${nothing}\n", 11, 5, "${nothing} names no parameter"),
-    (GOOD + "approvals:\n  - {role: reviewer, count: 0}\n", 11, 29, "count: 0 is less than the minimum of 1"),
+    (GOOD + "steps:\n  - {name: a, factors: [{group: reviewer, count: 0}]}\n", 11, 50, "count is 0; expected at least 1"),
     (GOOD + "  - id: roc-auc\n    title: Twice\n    how_to_satisfy: x\n    satisfied_if: 'true'\n", 10, 9, "used twice"),
 ]
 
@@ -73,7 +73,7 @@ def test_a_good_document_compiles_and_takes_parameters() -> None:
 
 def test_the_demo_policies_compile() -> None:
     folder = Path(__file__).parents[2] / "demo" / "policies"
-    assert compile_policy((folder / "credit-production.yaml").read_text()).approvals[0].count == 2
+    assert compile_policy((folder / "credit-production.yaml").read_text()).steps[0].factors == (Factor("reviewer", 2),)
     assert parse_binding((folder / "credit-binding.yaml").read_text()).stages == ("Production",)
 
 
