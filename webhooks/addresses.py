@@ -23,8 +23,14 @@ _PORTS = {"https": 443, "http": 80}
 _UNFIT = re.compile(r"[^\x21-\x7e]|\\")  # urlsplit drops some of these in silence
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\Z")
 
-# Public by their number, yet answered from inside: Azure's platform, and what a NAT64 gateway takes for an IPv4 address.
-_AZURE_PLATFORM = ipaddress.ip_address("168.63.129.16")
+# IPv6 that the internet routes; every other block is special, and there will be more of them.
+_UNICAST = ipaddress.ip_network("2000::/3")
+# What Python's own tables count among the internet's, or do so in some versions: IANA's special-purpose registries, and
+# Azure's platform, which answers from inside at a public number.
+_SPECIAL = [
+    ipaddress.ip_network(block)
+    for block in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "2001::/23", "2001:db8::/32", "3fff::/20")
+]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -110,7 +116,8 @@ def why_inside(number: str) -> str:
     for kind in ("unspecified", "loopback", "link_local", "multicast", "reserved", "private"):
         if getattr(address, f"is_{kind}"):
             return kind.replace("_", "-")
-    return "special" if not address.is_global or address == _AZURE_PLATFORM else ""
+    routed = address.version == 4 or address in _UNICAST
+    return "" if address.is_global and routed and not any(address in block for block in _SPECIAL) else "special"
 
 
 def _require_outside(host: str, number: str) -> None:
