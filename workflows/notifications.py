@@ -9,9 +9,12 @@ from workflows.assessment import REVIEW_ROLES
 from workflows.models import Notification, PromotionRequest
 
 
-def tell(users: Iterable[User], request: PromotionRequest, kind: str, text: str) -> None:
-    """Put a line into people's inboxes, in the caller's transaction."""
-    Notification.objects.bulk_create([Notification(user=user, request=request, kind=kind, text=text[:300]) for user in users])
+def tell(users: Iterable[User], request: PromotionRequest | None, kind: str, text: str, path: str = "") -> None:
+    """Put a line into people's inboxes, in the caller's transaction. path: the page it is about, unless it is the request's."""
+    page = path or (f"/requests/{request.pk}/" if request is not None else "")
+    Notification.objects.bulk_create(
+        [Notification(user=user, request=request, kind=kind, text=text[:300], path=page[:300]) for user in users]
+    )
 
 
 def reviewers(*, barred: Iterable[str]) -> list[User]:
