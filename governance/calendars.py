@@ -100,7 +100,7 @@ def ends_of_cover(windows: Sequence[Window], at: datetime) -> datetime | None:
     current = covering(windows, at)
     if current is None:
         return at
-    for horizon in (at + COVER_BOUND / 10, at + COVER_BOUND):
+    for horizon in (at + COVER_BOUND / 100, at + COVER_BOUND / 10, at + COVER_BOUND):
         reach = current.ends
         for occurrence in _opening_between(windows, at, horizon):
             if occurrence.begins > reach:
@@ -548,6 +548,6 @@ def parse_duration(text: str) -> Duration:
     amount, business, unit = int(match[1]), bool(match[2]), match[3]
     if business and unit == "week":
         raise CalendarError(f"{text!r}: there are no business weeks; say how many business days")
-    if not timedelta(0) < amount * _UNITS[unit] <= LONGEST_WAIT:
+    if not 0 < amount <= LONGEST_WAIT // _UNITS[unit]:
         raise CalendarError(f"{text!r} is out of range; give more than nothing and at most {LONGEST_WAIT.days} days")
     return Duration(amount, unit, business)
