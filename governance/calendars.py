@@ -119,9 +119,11 @@ def next_opening(windows: Sequence[Window], at: datetime) -> datetime | None:
 
 def _covering(one: Window, at: datetime) -> Occurrence | None:
     local = _local(at, one)
-    for back in sorted(
-        {min(_NEAR, one.duration), one.duration}
-    ):  # the latest opening decides nearly always, so it is tried first
+    tried = {
+        min(_NEAR, one.duration),
+        one.duration,
+    }  # the latest opening decides nearly always, so a short way back is tried first
+    for back in sorted(tried):
         nearby = _occurrences(one, local - back - _SKEW, local + _SKEW)
         if found := [occurrence for occurrence in nearby if occurrence.begins <= at < occurrence.ends]:
             return max(found, key=lambda occurrence: occurrence.ends)

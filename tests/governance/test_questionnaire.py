@@ -66,7 +66,7 @@ BROKEN = [
     (changed("value: play", "value: no"), 15, 17, "value must be of type string; put it in quotes"),
     (changed("value: play", "value: To Play"), 15, 17, "expected lower-case letters"),
     (changed("points: 8", "points: 8.5"), 16, 47, "points must be of type integer"),
-    (changed("points: 8", "points: 5000"), 16, 47, "maximum of 1000"),
+    (changed("points: 8", "points: 5000"), 16, 47, "points is 5000; expected at most 1000"),
     (changed("at_least: medium", "at_least: middle"), 17, 58, "at_least must be one of low, medium, high"),
     (changed("      - {value: large, label: Large, points: 12}\n", ""), 9, 7, "choices has 1 entries; expected at least 2"),
     (changed("id: use", "id: size"), 11, 9, "the id size is used twice"),
