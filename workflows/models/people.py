@@ -12,7 +12,11 @@ from workflows.models.requests import PromotionRequest
 
 
 class ReviewTask(models.Model):
-    """A factor of a request that waits for people of a group: the row behind the inboxes. Kept equal to the gate's verdict."""
+    """A factor of a request that waits for people of a group: the row behind the inboxes. Kept equal to the gate's verdict.
+
+    Inboxes are asked for on every page, so what they sort and leave out by stands in the row: who cannot do the task, and how
+    pressing it is.
+    """
 
     request = models.ForeignKey(PromotionRequest, on_delete=models.CASCADE, related_name="tasks")
     policy = models.CharField(max_length=100)
@@ -26,6 +30,11 @@ class ReviewTask(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     claimed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="claimed_tasks")
     claimed_at = models.DateTimeField(null=True, blank=True)
+    claim_ends_at = models.DateTimeField(null=True, blank=True)  # then it lapses by itself
+    press_at = models.DateTimeField(default=timezone.now)  # its place in inboxes: when due, else behind all that are, by age
+    attend_at = models.DateTimeField(null=True, blank=True)  # when the clock must remind or escalate next
+    # Names, each between spaces: who had a part in the work, was heard already, or does not fit the factor.
+    not_for = models.TextField(blank=True, default="")
     reminded_at = models.DateTimeField(null=True, blank=True)
     escalated_at = models.DateTimeField(null=True, blank=True)
 
@@ -36,8 +45,14 @@ class ReviewTask(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["group", "due_at"], condition=Q(closed_at__isnull=True), name="task_of_group"),
-            models.Index(fields=["due_at"], condition=Q(closed_at__isnull=True), name="task_due"),
+            models.Index(fields=["group", "press_at", "id"], condition=Q(closed_at__isnull=True), name="task_of_group"),
+            models.Index(fields=["press_at", "id"], condition=Q(closed_at__isnull=True), name="task_pressing"),
+            models.Index(fields=["attend_at"], condition=Q(closed_at__isnull=True), name="task_to_attend"),
+            models.Index(
+                fields=["escalate_to", "press_at", "id"],
+                condition=Q(closed_at__isnull=True, escalated_at__isnull=False),
+                name="task_escalated_to",
+            ),
         ]
 
 
