@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -65,9 +66,10 @@ def _queue(endpoint: WebhookEndpoint, entries: list[Any]) -> None:
     # Only where the cursor was set back by hand is there one already; the constraint would refuse it.
     there = set(WebhookDelivery.objects.filter(endpoint=endpoint, event_id__in=ids).values_list("event_id", flat=True))
     now = timezone.now()
+    # A microsecond apart, so that lists by time keep the ledger's order.
     made = [
-        WebhookDelivery(endpoint=endpoint, event_id=event_id, created_at=now, next_attempt_at=now)
-        for event_id in ids
+        WebhookDelivery(endpoint=endpoint, event_id=event_id, created_at=now + timedelta(microseconds=i), next_attempt_at=now)
+        for i, event_id in enumerate(ids)
         if event_id not in there
     ]
     WebhookDelivery.objects.bulk_create(made, batch_size=500)
