@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Collection
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
-from governance.models import Binding
+from governance.models import Binding, BindingMode
 from registry.models import RegisteredModel
 
 
-def bindings_for(model: RegisteredModel, *, kind: str, target: str) -> list[Binding]:
-    """Return the bindings in force that guard a model's way to a stage or alias, by name."""
-    rows = Binding.objects.filter(valid_to__isnull=True).select_related("policy").order_by("name")
+def bindings_for(
+    model: RegisteredModel, *, kind: str, target: str, modes: Collection[str] = (BindingMode.ENFORCE,)
+) -> list[Binding]:
+    """Return the bindings in force that guard a model's way to a stage or alias, by name.
+
+    modes: only those that enforce unless others are asked for; a place counts as governed where one enforces.
+    """
+    now = timezone.now()
+    current = Binding.objects.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=now), valid_from__lte=now, mode__in=modes)
+    rows = current.select_related("policy").order_by("name")
     return _covering(model, [row for row in rows if target in (row.stages if kind == "stage" else row.aliases)])
 
 
