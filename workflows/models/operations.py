@@ -83,6 +83,7 @@ class BreakGlass(models.Model):
     )  # what held the place before
     from_stage = models.CharField(max_length=40, blank=True, default="")  # where the version itself stood before
     reverted_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.TextField(blank=True, default="")  # how it ended, in words
     reviewed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     reviewed_at = models.DateTimeField(null=True, blank=True)
     review_note = models.TextField(blank=True, default="")
