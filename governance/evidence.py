@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from core.canonical import digest
 from governance.facts import CheckFact, FindingFact, Measured, VersionFacts, measurement_key
 from governance.models import CheckRun, Finding, Measurement, ModelCard
 from registry.models import ModelVersion
@@ -60,29 +59,11 @@ def _version(
         measurements={key: value for run in runs for key, value in measured.get(run.pk, {}).items()},
         findings=tuple(f for run in runs for f in findings.get(run.pk, ())),
         checks={
-            run.check_name: CheckFact(run.check_name, run.state, str(run.pk), run.result_digest, run.error_message)
+            run.check_name: CheckFact(
+                run.check_name, run.state, str(run.pk), run.result_digest, run.error_message, run.tables_digest
+            )
             for run in runs
         },
         card=dict(card.sections) if card else {},
         card_digest=card.digest if card else "",
-    )
-
-
-def evidence_digest(version: VersionFacts, champion: VersionFacts, policies: Iterable[Mapping[str, Any]]) -> str:
-    """Return the digest of exactly what a reviewer judges: content, results, findings, card, champion and policies.
-
-    It is over results, not runs: evidence that was measured again and came out the same is the same evidence.
-    """
-    return digest(
-        {
-            "content": version.digest,
-            "checks": {name: [check.state, check.result] for name, check in version.checks.items()},
-            "card": version.card_digest,
-            "champion": {
-                "content": champion.digest,
-                "number": champion.number,
-                "checks": {name: [check.state, check.result] for name, check in champion.checks.items()},
-            },
-            "policies": [dict(policy) for policy in policies],
-        }
     )

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
+from django.utils import timezone
 
-from core.access import ROLE_GRANTS, Permission
-from core.canonical import canonical, text_digest
-from core.models import User
-from governance import evidence
-from governance.facts import Facts, ModelFacts, RequestFacts, VersionFacts
+from core.canonical import canonical, digest, text_digest
+from governance import evidence, gate
+from governance.facts import CalendarFacts, Facts, ModelFacts, RequestFacts, VersionFacts
 from governance.gate import PinnedPolicy, Verdict, judge
-from governance.models import Binding, CheckRun, Decision, PolicyRevision
-from governance.policy import compile_policy
+from governance.models import Binding, BindingMode, CheckRun, Decision, DecisionPurpose, EvidenceSnapshot, PolicyRevision
+from governance.policy import CompiledPolicy, compile_policy
+from governance.risk import open_finding_facts, waiver_facts, waiver_hands
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment
-from tracking.models import LoggedModel, Run
-from workflows.models import PromotionRequest, RequestCheck
-from workflows.rules import counting, separation_of_duties
-from workflows.rules.separation_of_duties import Maker
-
-REVIEW_ROLES = tuple(role for role, grants in ROLE_GRANTS.items() if Permission.PROMOTION_REVIEW in grants)
+from workflows import discussions, reviewers
+from workflows.makers import makers_of
+from workflows.models import PromotionRequest, RequestCheck, RequestKind, Review
+from workflows.rollbacks import earlier_request
+from workflows.rules import snapshot
+from workflows.rules.counting import Circumstances, GivenReview, Standing, counted
+from workflows.rules.separation_of_duties import Maker, as_mapping
 
 
 @dataclass(frozen=True)
 class Pin:
-    """A policy revision with the binding and parameters it was pinned with."""
+    """A policy revision with the binding, mode and parameters it was pinned with."""
 
-    binding: str
+    binding: str  # empty where no binding guards the target
     policy: str
     revision: int
     digest: str
     document: str
     parameters: Mapping[str, Any]
+    mode: str = BindingMode.ENFORCE
+    author: str = ""
+
+    @cached_property
+    def compiled(self) -> CompiledPolicy:
+        return compile_policy(self.document)
 
     def reference(self) -> dict[str, Any]:
         """Return what identifies it in decisions and digests."""
@@ -44,18 +54,22 @@ class Pin:
             "revision": self.revision,
             "digest": self.digest,
             "parameters": dict(self.parameters),
+            "mode": self.mode,
         }
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """Facts and verdict of one moment."""
+    """Facts and verdict of one moment. parts: what a reviewer decides on, part by part. barred: who may not, and why."""
 
     facts: Facts
     verdict: Verdict
     pins: tuple[Pin, ...]
     makers: tuple[Maker, ...]
+    barred: Mapping[str, str]
     checks: tuple[RequestCheck, ...]
+    parts: snapshot.Parts
+    standings: tuple[Standing, ...]
 
     @property
     def evidence_digest(self) -> str:
@@ -63,44 +77,62 @@ class Assessment:
 
     @property
     def unfinished(self) -> list[CheckRun]:
-        return [check.run for check in self.checks if check.run.state in ("queued", "running")]
+        return [check.run for check in self.checks if check.run.state in gate.RUNNING_STATES]
+
+    @property
+    def pinned(self) -> list[PinnedPolicy]:
+        """The policies as the gate takes them."""
+        return _compiled(self.pins)
+
+    @property
+    def enforced(self) -> list[CompiledPolicy]:
+        """The policies that can block."""
+        return [pin.compiled for pin in self.pins if pin.mode == BindingMode.ENFORCE]
+
+    @property
+    def signature_meanings(self) -> tuple[str, ...]:
+        """What a signature may mean here; empty where no policy asks for one."""
+        return tuple(dict.fromkeys(meaning for policy in self.enforced for meaning in policy.signature_meanings))
 
 
 def assess(request: PromotionRequest) -> Assessment:
     """Return where a request stands now, in a constant number of statements."""
-    pins = tuple(
-        Pin(
-            row.binding.name,
-            row.revision.policy.name,
-            row.revision.number,
-            row.revision.digest,
-            row.revision.document,
-            row.parameters,
-        )
-        for row in request.policies.select_related("binding", "revision__policy").order_by("pk")
-    )
-    checks = tuple(request.checks.select_related("run").order_by("pk"))
+    now = timezone.now()
+    pins = pins_of(request)
     version, champion = request.version, request.champion
+    checks = tuple(request.checks.select_related("run").order_by("pk"))
     runs = {version.pk: [c.run for c in checks if c.role == "candidate"]}
     if champion is not None:
         runs[champion.pk] = [c.run for c in checks if c.role == "champion"]
     gathered = evidence.gather([v for v in (version, champion) if v is not None], runs)
-    makers = makers_of(version, requested_by=request.requested_by)
     own, other = gathered[version.pk], gathered[champion.pk] if champion is not None else VersionFacts()
-    seen = evidence.evidence_digest(own, other, [pin.reference() for pin in pins])
+    policies = frozenset(pin.policy for pin in pins)
+    waivers = tuple(waiver for waiver in waiver_facts(version, now) if waiver.policy in policies)
+    findings = open_finding_facts(request.model, now)
+    parts = snapshot.parts(own, other, policies=[pin.reference() for pin in pins], waivers=waivers, open_findings=findings)
+    makers = makers_of(version, requested_by=request.requested_by)
+    barred = {**(waiver_hands(version, now, policies) if waivers else {}), **as_mapping(makers)}
+    standings = _standings(request, pins, parts, barred)
     facts = Facts(
-        request=RequestFacts(request.pk, request.requested_by.username, request.target_kind, request.target, request.from_stage),
+        request=_request_facts(request, parts),
         model=_model(request.model),
         version=own,
         champion=other,
-        reviews=_reviews(request, seen, makers),
-        evidence_digest=seen,
+        reviews=tuple(standing.fact for standing in standings),
+        evidence_digest=digest(dict(parts)),
+        waivers=waivers,
+        open_findings=findings,
+        calendar=_calendar(now),
+        discussion=discussions.facts(request),
+        people=reviewers.people_in(_groups(pins), barred=barred, model=request.model),
+        authors={pin.binding: pin.author for pin in pins if pin.author},
     )
-    return Assessment(facts, judge(_compiled(pins), facts), pins, makers, checks)
+    return Assessment(facts, judge(_compiled(pins), facts), pins, makers, barred, checks, parts, standings)
 
 
-def foresee(version: ModelVersion, *, target_kind: str, target: str, bindings: Sequence[Binding]) -> Verdict:
+def foresee(version: ModelVersion, *, target_kind: str, target: str, bindings: Sequence[Binding]) -> Assessment:
     """Return what a request would find today, from the evidence that is there: what stands between a version and its target."""
+    now = timezone.now()
     pins = tuple(pin_of(binding) for binding in bindings)
     champion = holder(version.model, target_kind=target_kind, target=target)
     versions = [version] + ([champion] if champion is not None and champion.pk != version.pk else [])
@@ -108,21 +140,63 @@ def foresee(version: ModelVersion, *, target_kind: str, target: str, bindings: S
     for run in CheckRun.objects.filter(version__in=versions, state="completed").order_by("finished_at"):
         runs[run.version_id][run.check_name] = run
     gathered = evidence.gather(versions, {pk: list(by_name.values()) for pk, by_name in runs.items()})
+    own = gathered[version.pk]
+    other = gathered[champion.pk] if champion is not None and champion.pk != version.pk else VersionFacts()
+    policies = frozenset(pin.policy for pin in pins)
+    waivers = tuple(waiver for waiver in waiver_facts(version, now) if waiver.policy in policies)
+    findings = open_finding_facts(version.model, now)
+    parts = snapshot.parts(own, other, policies=[pin.reference() for pin in pins], waivers=waivers, open_findings=findings)
+    makers = makers_of(version, requested_by=None)
+    barred = as_mapping(makers)
     facts = Facts(
         request=RequestFacts(0, "", target_kind, target, ""),
         model=_model(version.model),
-        version=gathered[version.pk],
-        champion=gathered[champion.pk] if champion is not None else VersionFacts(),
+        version=own,
+        champion=other,
+        evidence_digest=digest(dict(parts)),
+        waivers=waivers,
+        open_findings=findings,
+        calendar=_calendar(now),
+        people=reviewers.people_in(_groups(pins), barred=barred, model=version.model),
+        authors={pin.binding: pin.author for pin in pins if pin.author},
     )
-    return judge(_compiled(pins), facts)
+    return Assessment(facts, judge(_compiled(pins), facts), pins, makers, barred, (), parts, ())
+
+
+def pins_of(request: PromotionRequest) -> tuple[Pin, ...]:
+    """Return the policies that hold for a request; one statement."""
+    rows = request.policies.filter(generation=request.generation)
+    return tuple(
+        Pin(
+            row.binding.name if row.binding else "",
+            row.revision.policy.name,
+            row.revision.number,
+            row.revision.digest,
+            row.revision.document,
+            row.parameters,
+            row.mode,
+            row.revision.published_by.username if row.revision.published_by else "",
+        )
+        for row in rows.select_related("binding", "revision__policy", "revision__published_by").order_by("pk")
+    )
 
 
 def pin_of(binding: Binding) -> Pin:
     """Return a binding's policy as a request opened now would pin it: the newest revision."""
-    revision = PolicyRevision.objects.filter(policy_id=binding.policy_id).order_by("-number").first()
+    rows = PolicyRevision.objects.filter(policy_id=binding.policy_id).select_related("published_by")
+    revision = rows.order_by("-number").first()
     if revision is None:
         raise LookupError(f"the binding {binding.name} has a policy without a revision")
-    return Pin(binding.name, binding.policy.name, revision.number, revision.digest, revision.document, binding.parameters)
+    return Pin(
+        binding.name,
+        binding.policy.name,
+        revision.number,
+        revision.digest,
+        revision.document,
+        binding.parameters,
+        binding.mode,
+        revision.published_by.username if revision.published_by else "",
+    )
 
 
 def holder(model: RegisteredModel, *, target_kind: str, target: str) -> ModelVersion | None:
@@ -132,41 +206,33 @@ def holder(model: RegisteredModel, *, target_kind: str, target: str) -> ModelVer
         rows = StageAssignment.objects.filter(model=model, stage_id=target, valid_to__isnull=True)
     else:
         rows = AliasAssignment.objects.filter(model=model, alias=target, valid_to__isnull=True)
-    current = rows.select_related("version__model", "version__created_by").order_by("-valid_from", "-pk").first()
+    current = rows.select_related("version__model", "version__created_by__responsible").order_by("-valid_from", "-pk").first()
     return current.version if current else None
 
 
-def makers_of(version: ModelVersion, *, requested_by: User | None) -> tuple[Maker, ...]:
-    """Return everyone in a version's provenance who may not decide on it, with the part each had."""
-    makers = []
-    if requested_by is not None:
-        makers.append(_maker(requested_by, "asked for this promotion"))
-    if version.created_by is not None:
-        makers.append(_maker(version.created_by, "registered this version"))
-    if version.run_id:
-        run = Run.objects.select_related("created_by__responsible").filter(pk=version.run_id).first()
-        if run is not None and run.created_by is not None:
-            makers.append(_maker(run.created_by, "ran its training"))
-    if version.logged_model_id:
-        logged = LoggedModel.objects.select_related("created_by__responsible").filter(pk=version.logged_model_id).first()
-        if logged is not None and logged.created_by is not None:
-            makers.append(_maker(logged.created_by, "logged this model"))
-    return tuple(dict.fromkeys(makers))
-
-
-def store_decision(request: PromotionRequest, assessment: Assessment, purpose: str) -> Decision:
+def store_decision(
+    version: ModelVersion, assessment: Assessment, purpose: DecisionPurpose, request: PromotionRequest | None = None
+) -> Decision:
     """Keep what the gate saw and found, so that anyone can recompute it."""
     facts, verdict = canonical(msgspec.to_builtins(assessment.facts)), canonical(msgspec.to_builtins(assessment.verdict))
     return Decision.objects.create(
-        version=request.version,
-        request_id=request.pk,
+        version=version,
+        request_id=request.pk if request else None,
         purpose=purpose,
         outcome="satisfied" if assessment.verdict.satisfied else "blocked",
+        gate_revision=gate.REVISION,
         policies=[pin.reference() for pin in assessment.pins],
         facts=facts,
         facts_digest=text_digest(facts),
         verdict=verdict,
         verdict_digest=text_digest(verdict),
+    )
+
+
+def store_snapshot(assessment: Assessment) -> None:
+    """Keep what a reviewer has before them, once for each digest."""
+    EvidenceSnapshot.objects.bulk_create(
+        [EvidenceSnapshot(digest=assessment.evidence_digest, parts=canonical(dict(assessment.parts)))], ignore_conflicts=True
     )
 
 
@@ -177,32 +243,92 @@ def recompute(decision: Decision) -> Verdict:
         revision = PolicyRevision.objects.filter(policy__name=reference["policy"], digest=reference["digest"]).first()
         if revision is None:
             raise LookupError(f"the revision {reference['digest']} of {reference['policy']} is gone")
-        pinned.append(PinnedPolicy(compile_policy(revision.document), reference["parameters"]))
+        mode = reference.get("mode", BindingMode.ENFORCE.value)
+        pinned.append(PinnedPolicy(compile_policy(revision.document), reference["parameters"], reference["binding"], mode))
     return judge(pinned, msgspec.json.decode(decision.facts, type=Facts))
 
 
+def is_material(pins: Sequence[Pin], path: str) -> bool:
+    """Return whether any policy that can block calls a change of this part material."""
+    return any(pin.compiled.is_material(path) for pin in pins if pin.mode == BindingMode.ENFORCE)
+
+
+def given_reviews(request: PromotionRequest) -> list[GivenReview]:
+    """Return a request's reviews as they were given, oldest first, each with what was before its reviewer; two statements."""
+    rows = list(request.reviews.select_related("reviewer", "delegation__delegator").order_by("pk"))
+    seen = EvidenceSnapshot.objects.in_bulk({row.evidence_digest for row in rows})
+    return [_given(row, json.loads(seen[row.evidence_digest].parts)) for row in rows]
+
+
+def _given(row: Review, seen: snapshot.Parts) -> GivenReview:
+    stood_in_for = row.delegation.delegator.username if row.delegation else ""
+    return GivenReview(row.reviewer.username, row.verdict, tuple(row.groups), seen, stood_in_for)
+
+
+def _standings(
+    request: PromotionRequest, pins: Sequence[Pin], now: snapshot.Parts, barred: Mapping[str, str]
+) -> tuple[Standing, ...]:
+    reviews = given_reviews(request)
+    people = {name for review in reviews for name in (review.reviewer, review.on_behalf_of) if name}
+    if not people:
+        return ()
+    return counted(
+        reviews,
+        Circumstances(
+            now=now,
+            material=lambda path: is_material(pins, path),
+            barred=barred,
+            groups=reviewers.groups_of(people),
+            owner_team=reviewers.owner_team(request.model, people),
+        ),
+    )
+
+
+def _request_facts(request: PromotionRequest, parts: snapshot.Parts) -> RequestFacts:
+    return RequestFacts(
+        id=request.pk,
+        requested_by=request.requested_by.username,
+        target_kind=request.target_kind,
+        target=request.target,
+        from_stage=request.from_stage,
+        kind=request.kind,
+        earlier_approval=request.kind == RequestKind.ROLLBACK and _still_approved(request, parts),
+    )
+
+
+def _still_approved(request: PromotionRequest, parts: snapshot.Parts) -> bool:
+    """Return whether what carried a version to its place before still stands: the same but for what it is compared with."""
+    earlier = earlier_request(request.version, target_kind=request.target_kind, target=request.target)
+    if earlier is None:
+        return False
+    pins = pins_of(request)
+    limits = [pin.compiled.rollback.within_days for pin in pins if pin.compiled.rollback and pin.compiled.rollback.within_days]
+    closed = earlier.closed_at
+    if closed is None or (limits and (timezone.now() - closed).days >= min(limits)):
+        return False
+
+    def apart(path: str) -> bool:
+        return not path.startswith("champion") and is_material(pins, path)
+
+    approvals = [review for review in given_reviews(earlier) if review.verdict == "approve"]
+    changed = [snapshot.differences(review.seen, parts, material=apart) for review in approvals]
+    return bool(approvals) and not any(change.material for changes in changed for change in changes)
+
+
+def _groups(pins: Sequence[Pin]) -> set[str]:
+    policies = [pin.compiled for pin in pins]
+    lists = [policy.steps for policy in policies] + [policy.rollback.steps for policy in policies if policy.rollback]
+    return {factor.group for steps in lists for step in steps for factor in step.factors}
+
+
 def _compiled(pins: Sequence[Pin]) -> list[PinnedPolicy]:
-    return [PinnedPolicy(compile_policy(pin.document), pin.parameters) for pin in pins]
+    return [PinnedPolicy(pin.compiled, pin.parameters, pin.binding, pin.mode) for pin in pins]
 
 
 def _model(model: RegisteredModel) -> ModelFacts:
     return ModelFacts(model.name, model.risk_tier, dict(model.tags.values_list("key", "value")))
 
 
-def _maker(user: User, part: str) -> Maker:
-    return Maker(user.username, part, user.responsible.username if user.responsible else "")
-
-
-def _reviews(request: PromotionRequest, evidence_digest: str, makers: tuple[Maker, ...]) -> Any:
-    rows = list(request.reviews.select_related("reviewer").order_by("pk"))
-    roles: dict[str, set[str]] = {}
-    for username, group in User.objects.filter(pk__in=[r.reviewer_id for r in rows], is_active=True).values_list(
-        "username", "groups__name"
-    ):
-        roles.setdefault(username, set()).add(group)
-    return counting.counted(
-        [counting.GivenReview(r.reviewer.username, r.verdict, tuple(r.roles), r.evidence_digest) for r in rows],
-        evidence_digest=evidence_digest,
-        barred=separation_of_duties.as_mapping(makers),
-        reviewers={name: frozenset(groups & set(REVIEW_ROLES)) for name, groups in roles.items()},
-    )
+def _calendar(now: datetime) -> CalendarFacts:
+    at = now.astimezone(UTC)
+    return CalendarFacts(int(at.timestamp()), at.date().isoformat(), at.isoweekday(), at.hour)

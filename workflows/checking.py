@@ -22,7 +22,7 @@ from core.models import Job, JobState
 from governance.commands import checks as check_commands
 from governance.commands.checks import CheckResult
 from governance.models import CheckRun, CheckState
-from workflows.commands import ADVANCE, EXECUTE
+from workflows.lifecycle import ADVANCE, EXECUTE, wake
 from workflows.models import PromotionRequest
 from workflows.runner import sandbox
 from workflows.runner.sandbox import Isolation, Limits, Outcome, Progress
@@ -88,7 +88,7 @@ def settle_orphans() -> int:
         if f"check:{run.pk}" not in working:
             _orphaned(run)
             count += 1
-    for name, states in ((ADVANCE, ["checking"]), (EXECUTE, ["approved"])):
+    for name, states in ((ADVANCE, ["checking"]), (EXECUTE, ["approved", "executing"])):
         waiting = PromotionRequest.objects.filter(state__in=states, updated_at__lt=before).values_list("pk", flat=True)
         for request_id in waiting:
             with transaction.atomic():
@@ -141,7 +141,7 @@ def _finish(run: CheckRun, worker: str, result: CheckResult) -> None:
             log.warning("check run %s was finished by another worker; this result is dropped", run.pk)
             return
         for request_id in run.request_links.values_list("request_id", flat=True):
-            jobs.enqueue(ADVANCE, request_id=request_id)
+            wake(request_id)
 
 
 def _orphaned(run: CheckRun) -> None:

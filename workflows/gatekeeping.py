@@ -6,12 +6,15 @@ from typing import Any
 
 from django.conf import settings
 
+from core import audit
+from core.access import Actor
+from core.audit import Event
 from core.errors import Blocked
 from governance.bindings import bindings_for
 from governance.gate import RequirementResult
-from governance.models import Binding
+from governance.models import Binding, BindingMode, DecisionPurpose
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment
-from workflows.assessment import foresee, pin_of
+from workflows.assessment import foresee, pin_of, store_decision
 
 
 def governed_places(model: RegisteredModel, version: ModelVersion | None = None) -> list[tuple[str, str, list[Binding]]]:
@@ -28,7 +31,7 @@ def governed_places(model: RegisteredModel, version: ModelVersion | None = None)
 
 def refusal(version: ModelVersion, *, target_kind: str, target: str, bindings: list[Binding]) -> Blocked:
     """Return the refusal of a direct move to a governed place: policy, unmet requirements, and where to ask."""
-    verdict = foresee(version, target_kind=target_kind, target=target, bindings=bindings)
+    verdict = foresee(version, target_kind=target_kind, target=target, bindings=bindings).verdict
     policies = [f"{pin.policy} v{pin.revision}" for pin in map(pin_of, bindings)]
     unmet = [requirement_details(r) for r in verdict.blocking]
     page = f"{settings.PUBLIC_URL}/models/{version.model.name}/versions/{version.number}/"
@@ -41,6 +44,27 @@ def refusal(version: ModelVersion, *, target_kind: str, target: str, bindings: l
         requirements=unmet,
         ask_at=page,
         ask_api=api,
+    )
+
+
+def observe(actor: Actor, version: ModelVersion, *, target_kind: str, target: str) -> None:
+    """Record what the policies that only warn or shadow find about a direct move, in the transaction of the move."""
+    bindings = bindings_for(version.model, kind=target_kind, target=target, modes=(BindingMode.WARN, BindingMode.SHADOW))
+    if not bindings:
+        return
+    assessment = foresee(version, target_kind=target_kind, target=target, bindings=bindings)
+    decision = store_decision(version, assessment, DecisionPurpose.OBSERVE)
+    missed = [r for r in assessment.verdict.requirements if not r.passes and r.kind == "evidence"]
+    audit.record(
+        actor,
+        Event.GATE_EVALUATED,
+        subject=("model_version", f"{version.model.name}/{version.number}"),
+        scope=f"model:{version.model_id}",
+        after={
+            "target": f"{target_kind}:{target}",
+            "decision": str(decision.pk),
+            "not_met": [f"{r.policy}/{r.id} ({r.mode}): {r.reason}" for r in missed],
+        },
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.models import User
-from workflows.assessment import REVIEW_ROLES
+from workflows.reviewers import REVIEW_ROLES
 from workflows.models import Notification, PromotionRequest
 
 

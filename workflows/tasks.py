@@ -16,7 +16,10 @@ from core.errors import Conflict
 from governance import ledger
 from governance.commands.checks import RUN_CHECK
 from webhooks import delivery, fanout
-from workflows import checking, commands
+from workflows import checking
+from workflows.commands import execution
+from workflows.commands import requests as request_commands
+from workflows.lifecycle import ADVANCE, EXECUTE
 
 
 @shared_task(name="workflows.run_job")
@@ -54,7 +57,7 @@ def collect_artifacts(**_: object) -> None:
 @shared_task(name="workflows.expire_requests")
 def expire_requests(**_: object) -> None:
     """Close requests whose time ended."""
-    commands.expire_requests(actor=SYSTEM)
+    request_commands.expire_requests(actor=SYSTEM)
 
 
 @shared_task(name="workflows.fan_out_events")
@@ -77,17 +80,17 @@ def deliver(*, delivery_id: str, attempt: int, **_: Any) -> None:
     delivery.deliver(delivery_id=delivery_id, attempt=attempt)
 
 
-@jobs.handler(commands.ADVANCE)
+@jobs.handler(ADVANCE)
 def advance_request(*, request_id: int, **_: Any) -> None:
     """Move a request on."""
-    commands.advance_request(actor=SYSTEM, request_id=request_id)
+    execution.advance_request(actor=SYSTEM, request_id=request_id)
 
 
-@jobs.handler(commands.EXECUTE)
+@jobs.handler(EXECUTE)
 def execute_request(*, request_id: int, **_: Any) -> None:
     """Carry out an approved request. Safe to run twice: the second time it is not approved any more, and nothing is done."""
     try:
-        commands.execute_request(actor=SYSTEM, request_id=request_id)
+        execution.execute_request(actor=SYSTEM, request_id=request_id)
     except Conflict as error:
         if error.code != "not_approved":
             raise

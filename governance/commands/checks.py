@@ -141,6 +141,7 @@ def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult)
         environment=dict(result.environment or {}),
         log=result.log,
         result_digest=digest(evidence) if result.state == CheckState.COMPLETED else "",
+        tables_digest=digest({"tables": evidence["tables"]}) if evidence["tables"] else "",
         finished_at=timezone.now(),
     )
     if not finished:

@@ -190,5 +190,10 @@ class Migration(migrations.Migration):
             model_name='waiverruling',
             constraint=models.UniqueConstraint(condition=models.Q(('verdict__in', ['approved', 'refused'])), fields=('waiver',), name='a_waiver_is_approved_or_refused'),
         ),
+        migrations.AddField(
+            model_name='checkrun',
+            name='tables_digest',
+            field=models.CharField(blank=True, default='', max_length=71),
+        ),
         append_only("governance_decision", "governance_parameterset", "governance_evidencesnapshot", "governance_waiver", "governance_waiverruling", "governance_findingchange", "governance_questionnairerevision"),
     ]

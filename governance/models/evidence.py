@@ -44,6 +44,7 @@ class CheckRun(models.Model):
     isolation = models.CharField(max_length=20, blank=True, default="")
     environment = models.JSONField(default=dict)
     result_digest = models.CharField(max_length=71, blank=True, default="")  # over measurements, findings and tables
+    tables_digest = models.CharField(max_length=71, blank=True, default="")  # over the tables alone
     requested_by = models.CharField(max_length=150)
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)

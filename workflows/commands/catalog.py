@@ -16,7 +16,7 @@ from registry import names, placement
 from registry import stages as stage_graph
 from registry.models import ModelVersion, RegisteredModel
 from tracking import commands as tracking_commands
-from workflows.gatekeeping import governed_places, refusal
+from workflows.gatekeeping import governed_places, observe, refusal
 from workflows.models import OPEN_STATES
 from workflows.subjects import locked_model, locked_version
 
@@ -38,6 +38,7 @@ def transition_stage(*, actor: Actor, model_name: str, version: int, stage: str,
     if archive_existing and (guards := bindings_for(subject.model, kind="stage", target="Archived")):
         raise refusal(subject, target_kind="stage", target="Archived", bindings=guards)
     _may_leave(actor, subject)
+    observe(actor, subject, target_kind="stage", target=stage)
     placement.assign_stage(subject, stage, actor=actor, archive_existing=archive_existing)
     subject.refresh_from_db()
     return subject
@@ -50,6 +51,7 @@ def set_alias(*, actor: Actor, model_name: str, alias: str, version: int) -> Non
     subject = locked_version(actor, model_name, version, Permission.MODEL_WRITE)
     if bindings := bindings_for(subject.model, kind="alias", target=alias):
         raise refusal(subject, target_kind="alias", target=alias, bindings=bindings)
+    observe(actor, subject, target_kind="alias", target=alias)
     placement.assign_alias(subject.model, alias, subject, actor=actor)
 
 

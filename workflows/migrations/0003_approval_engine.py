@@ -189,6 +189,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='promotionrequest',
+            name='demanded_at',
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name='promotionrequest',
             name='hold',
             field=models.CharField(blank=True, default='', max_length=300),
         ),

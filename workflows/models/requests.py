@@ -56,6 +56,7 @@ class PromotionRequest(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     escalated_at = models.DateTimeField(null=True, blank=True)  # its time ended and the policy escalates instead of closing
     generation = models.PositiveIntegerField(default=1)  # of the pinned policies that hold
+    demanded_at = models.DateTimeField(null=True, blank=True)  # when somebody said that it may be carried out
     hold = models.CharField(max_length=300, blank=True, default="")  # why an approved request is not carried out yet
     valid_until = models.DateTimeField(null=True, blank=True)  # of what was approved: a re-review is due then
     superseded_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="supersedes")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from core import access
 from core.access import Actor, Permission
@@ -19,13 +20,25 @@ from governance import queries as governance_queries
 from governance.bindings import bindings_for
 from governance.facts import Facts, ReviewFact, VersionFacts
 from governance.gate import Verdict
-from governance.models import Decision
+from governance.models import BindingMode, Decision
 from governance.queries import CheckRunRow
 from registry.models import ModelVersion
 from tracking.models import Param
-from workflows.assessment import REVIEW_ROLES, Assessment, assess, foresee
-from workflows.models import OPEN_STATES, Notification, PromotionRequest, RequestCheck, RequestPolicy, Review
-from workflows.rules.separation_of_duties import as_mapping, parts_of
+from workflows.assessment import Assessment, assess, foresee, pin_of
+from workflows.models import (
+    OPEN_STATES,
+    Delegation,
+    Notification,
+    PromotionRequest,
+    RequestCheck,
+    RequestPolicy,
+    Review,
+    Signature,
+)
+from workflows.reviewers import REVIEW_ROLES
+from workflows.rules.eligibility import obstacle
+from workflows.rules.separation_of_duties import parts_of
+from workflows.rules.snapshot import Change
 
 T = TypeVar("T")
 
@@ -54,6 +67,9 @@ class RequestRow:
     subject_digest: str
     archive_existing: bool
     failure: str
+    kind: str
+    hold: str
+    valid_until: datetime | None
 
     @property
     def is_open(self) -> bool:
@@ -74,6 +90,22 @@ class ReviewRow:
     is_latest: bool
     counts: bool
     why_not: str
+    on_behalf_of: str
+    groups: list[str]
+    note: str
+    changes: list[Change]
+    signature: SignatureRow | None
+
+
+@dataclass(frozen=True)
+class SignatureRow:
+    """An electronic signature: the printed name, when, and what it means, with the exact statement."""
+
+    printed_name: str
+    signed_at: datetime
+    meaning: str
+    statement: str
+    statement_digest: str
 
 
 @dataclass(frozen=True)
@@ -123,6 +155,7 @@ class PinRow:
     revision: int
     digest: str
     parameters: Mapping[str, Any]
+    mode: str
 
 
 @dataclass(frozen=True)
@@ -143,6 +176,10 @@ class RequestPage:
     may_withdraw: bool
     may_execute: bool
     may_resubmit: bool
+    may_submit: bool
+    may_rebase: bool
+    signature_meanings: list[str]
+    standing_in_for: list[str]
     evidence_digest: str
     timeline: list[TimelineEntry]
     decisions: list[DecisionRow]
@@ -160,7 +197,7 @@ class Inbox:
 
 @dataclass(frozen=True)
 class NotificationRow:
-    request: int
+    request: int | None
     kind: str
     text: str
     created_at: datetime
@@ -206,6 +243,9 @@ def request_row(row: PromotionRequest) -> RequestRow:
         subject_digest=row.subject_digest,
         archive_existing=row.archive_existing,
         failure=row.failure,
+        kind=row.kind,
+        hold=row.hold,
+        valid_until=row.valid_until,
     )
 
 
@@ -242,8 +282,7 @@ def request_page(actor: Actor, request_id: int) -> RequestPage:
     """Return a request with its evidence, reviews and people. Raises NotFound when absent or hidden."""
     row = _request(actor, request_id)
     assessment = assess(row)
-    barred = as_mapping(assessment.makers)
-    people = _people(barred)
+    people = _people(assessment)
     me = _eligibility(actor.username, actor.display_name, actor.roles, assessment, row.state)
     runs = {run.id: run for run in governance_queries.detailed(_runs(actor, assessment))}
     owns = row.requested_by_id == actor.user_id
@@ -258,16 +297,22 @@ def request_page(actor: Actor, request_id: int) -> RequestPage:
         champion=assessment.facts.champion,
         candidate_params=params.get(row.version.run_id, {}),
         champion_params=params.get(row.champion.run_id, {}) if row.champion else {},
-        policies=[PinRow(p.binding, p.policy, p.revision, p.digest, p.parameters) for p in assessment.pins],
+        policies=[PinRow(p.binding, p.policy, p.revision, p.digest, p.parameters, p.mode) for p in assessment.pins],
         checks=[CheckLink(link.role, runs[link.run_id]) for link in assessment.checks if link.run_id in runs],
         reviews=_review_rows(
-            list(row.reviews.select_related("reviewer").order_by("pk")), {r.reviewer: r for r in assessment.facts.reviews}
+            list(_reviews_of([row.pk])),
+            {r.reviewer: r for r in assessment.facts.reviews},
+            {s.review.reviewer: list(s.changes) for s in assessment.standings},
         ),
         people=people,
         me=me,
         may_withdraw=row.state in OPEN_STATES and manages,
         may_execute=row.state == "approved" and may_ask,
         may_resubmit=row.state == "changes_requested" and may_ask,
+        may_submit=row.state == "draft" and manages,
+        may_rebase=row.state in OPEN_STATES and row.state != "executing" and may_ask and _outdated(row, assessment),
+        signature_meanings=list(assessment.signature_meanings),
+        standing_in_for=_standing_in_for(actor),
         evidence_digest=assessment.evidence_digest,
         timeline=_entries(_events([row.pk], run_ids), row.pk, set(run_ids)),
         decisions=decisions(row.pk),
@@ -287,7 +332,7 @@ def eligibility(actor: Actor, request_id: int, username: str) -> Eligibility:
 def outlook(actor: Actor, version: ModelVersion, *, target_kind: str = "stage", target: str = "Production") -> Verdict | None:
     """Return what stands between a version and a place, from the evidence there is; None where nothing guards it."""
     bindings = bindings_for(version.model, kind=target_kind, target=target)
-    return foresee(version, target_kind=target_kind, target=target, bindings=bindings) if bindings else None
+    return foresee(version, target_kind=target_kind, target=target, bindings=bindings).verdict if bindings else None
 
 
 def decisions(request_id: int) -> list[DecisionRow]:
@@ -316,18 +361,25 @@ def decision_history(actor: Actor, model: str, version: int) -> list[DecisionHis
     ids = [row.pk for row in rows]
     pins = _grouped(
         RequestPolicy.objects.filter(request__in=ids).select_related("binding", "revision__policy").order_by("pk"),
-        lambda p: PinRow(p.binding.name, p.revision.policy.name, p.revision.number, p.revision.digest, p.parameters),
+        lambda p: PinRow(
+            p.binding.name if p.binding else "",
+            p.revision.policy.name,
+            p.revision.number,
+            p.revision.digest,
+            p.parameters,
+            p.mode,
+        ),
     )
     links = list(RequestCheck.objects.filter(request__in=ids).select_related("run").order_by("pk"))
     checks = _grouped(links, lambda link: link)
-    reviews = _grouped(Review.objects.filter(request__in=ids).select_related("reviewer").order_by("pk"), lambda r: r)
+    reviews = _grouped(_reviews_of(ids), lambda r: r)
     made = list(Decision.objects.filter(request_id__in=ids).order_by("decided_at"))
     events = _events(ids, [str(link.run_id) for link in links])
     return [
         DecisionHistory(
             request=request_row(row),
             policies=pins.get(row.pk, []),
-            reviews=_review_rows(reviews.get(row.pk, []), _seen_by_the_gate([d for d in made if d.request_id == row.pk])),
+            reviews=_review_rows(reviews.get(row.pk, []), _seen_by_the_gate([d for d in made if d.request_id == row.pk]), {}),
             checks=[_evidence(link) for link in checks.get(row.pk, [])],
             decisions=[_decision(d) for d in made if d.request_id == row.pk],
             timeline=_entries(events, row.pk, {str(link.run_id) for link in checks.get(row.pk, [])}),
@@ -383,37 +435,61 @@ def _runs(actor: Actor, assessment: Assessment) -> Any:
     return governance_queries.check_runs(actor).filter(pk__in=[link.run_id for link in assessment.checks])
 
 
+def _reviews_of(request_ids: list[int]) -> QuerySet[Review]:
+    rows = Review.objects.filter(request__in=request_ids).select_related("reviewer", "delegation__delegator", "signature")
+    return rows.order_by("pk")
+
+
+def _outdated(row: PromotionRequest, assessment: Assessment) -> bool:
+    """Return whether other policies hold for the target now than the request pinned."""
+    bindings = bindings_for(row.model, kind=row.target_kind, target=row.target, modes=tuple(BindingMode.values))
+    pinned = [pin.reference() for pin in assessment.pins if pin.binding]
+    return pinned != [pin_of(binding).reference() for binding in bindings]
+
+
+def _standing_in_for(actor: Actor) -> list[str]:
+    now = timezone.now()
+    rows = Delegation.objects.filter(delegate_id=actor.user_id or 0, revoked_at=None, starts_at__lte=now, ends_at__gt=now)
+    return sorted(rows.values_list("delegator__username", flat=True).distinct())
+
+
 def _eligibility(username: str, display_name: str, roles: frozenset[str], assessment: Assessment, state: str) -> Eligibility:
     reasons = [part.replace("you ", f"{username} ", 1) for part in parts_of(username, assessment.makers)]
+    if not reasons and username in assessment.barred:
+        reasons.append(f"{username} {assessment.barred[username]}")
     if not roles & set(REVIEW_ROLES):
         reasons.append(f"{username} does not hold a role that may review ({', '.join(REVIEW_ROLES)})")
+    if found := obstacle(username, roles, assessment.verdict):
+        reasons.append(found.reason)
     if state != "in_review":
         reasons.append(f"the request is {state.replace('_', ' ')}, not in review")
     return Eligibility(username, display_name, not reasons, reasons)
 
 
-def _people(barred: Mapping[str, str]) -> list[Eligibility]:
-    rows = User.objects.filter(groups__name__in=REVIEW_ROLES, is_active=True).distinct().order_by("username")[:50]
-    found = [
-        Eligibility(
-            u.username,
-            u.display_name,
-            u.username not in barred,
-            [f"{u.username} {barred[u.username]}"] if u.username in barred else [],
-        )
-        for u in rows
+def _people(assessment: Assessment) -> list[Eligibility]:
+    """Return who could decide, from the facts of the gate, and who may not because of the part they had."""
+    names = {p.username for p in assessment.facts.people} | set(assessment.barred)
+    shown = {u.username: u.display_name for u in User.objects.filter(username__in=names)}
+    found = [Eligibility(p.username, shown.get(p.username, p.username), True, []) for p in assessment.facts.people]
+    return found + [
+        Eligibility(name, shown.get(name, name), False, [f"{name} {part}"]) for name, part in assessment.barred.items()
     ]
-    listed = {person.username for person in found}
-    found += [Eligibility(name, name, False, [f"{name} {part}"]) for name, part in barred.items() if name not in listed]
-    return found
 
 
-def _review_rows(given: list[Review], facts: Mapping[str, ReviewFact]) -> list[ReviewRow]:
+def _review_rows(given: list[Review], facts: Mapping[str, ReviewFact], changes: Mapping[str, list[Change]]) -> list[ReviewRow]:
     latest = {review.reviewer_id: review.pk for review in given}
-    return [_review_row(review, latest[review.reviewer_id] == review.pk, facts.get(review.reviewer.username)) for review in given]
+    return [
+        _review_row(
+            review,
+            latest[review.reviewer_id] == review.pk,
+            facts.get(review.reviewer.username),
+            changes.get(review.reviewer.username, []),
+        )
+        for review in given
+    ]
 
 
-def _review_row(review: Review, is_latest: bool, fact: ReviewFact | None) -> ReviewRow:
+def _review_row(review: Review, is_latest: bool, fact: ReviewFact | None, changes: list[Change]) -> ReviewRow:
     counts = is_latest and fact is not None and fact.counts
     why_not = ""
     if not is_latest:
@@ -431,7 +507,19 @@ def _review_row(review: Review, is_latest: bool, fact: ReviewFact | None) -> Rev
         is_latest=is_latest,
         counts=counts,
         why_not=why_not,
+        on_behalf_of=review.delegation.delegator.username if review.delegation else "",
+        groups=list(review.groups),
+        note=fact.note if counts and fact is not None else "",
+        changes=changes if is_latest else [],
+        signature=_signature(review),
     )
+
+
+def _signature(review: Review) -> SignatureRow | None:
+    given: Signature | None = getattr(review, "signature", None)
+    if given is None:
+        return None
+    return SignatureRow(given.printed_name, given.signed_at, given.meaning, given.statement, given.statement_digest)
 
 
 def _params(versions: list[ModelVersion]) -> dict[str, dict[str, str]]:

@@ -1,0 +1,83 @@
+"""What every command on a request shares: the row under a lock, one step of the state machine with its event, and waking it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from core import access, audit, jobs
+from core.access import Actor, Permission
+from core.audit import Event
+from core.errors import Conflict, NotFound
+from core.models import User
+from registry.models import RegisteredModel
+from workflows import states
+from workflows.assessment import Assessment
+from workflows.models import OPEN_STATES, PromotionRequest, ReviewTask
+
+ADVANCE = "workflows.advance_request"
+EXECUTE = "workflows.execute_request"
+
+
+def lock(request_id: int) -> PromotionRequest | None:
+    """Return a request with its row locked, and what commands read of it; None if there is none."""
+    return (
+        PromotionRequest.objects.select_for_update(of=("self",))
+        .select_related("model", "version__model", "version__created_by__responsible", "requested_by__responsible")
+        .select_related("champion__model", "champion__created_by")
+        .filter(pk=request_id)
+        .first()
+    )
+
+
+def locked_request(actor: Actor, request_id: int) -> PromotionRequest:
+    """Return a request with its row locked. Raises NotFound when absent or hidden."""
+    request = lock(request_id)
+    if request is None or not access.explain(actor, Permission.MODEL_READ, request.model).allowed:
+        raise NotFound(f"There is no promotion request {request_id}, or you may not see it.")
+    return request
+
+
+def move(actor: Actor, request: PromotionRequest, event: str, record: Event, **details: Any) -> None:
+    """Move the state by compare-and-set, and record it. Raises Conflict when the event cannot happen in this state."""
+    held = request.state
+    following = states.after(held, event)
+    if following is None:
+        raise Conflict(f"{request.reference} is {held.replace('_', ' ')}; that is no longer possible.", code="wrong_state")
+    now = timezone.now()
+    closed = None if following in states.OPEN else now
+    moved = PromotionRequest.objects.filter(pk=request.pk, state=held).update(
+        state=following, updated_at=now, closed_at=closed, hold=""
+    )
+    if not moved:
+        raise Conflict(f"{request.reference} was changed by someone else just now; look again.", code="moved_meanwhile")
+    request.state, request.updated_at, request.closed_at, request.hold = following, now, closed, ""
+    if following != "in_review":
+        ReviewTask.objects.filter(request=request, closed_at__isnull=True).update(closed_at=now)
+    audit.record(
+        actor,
+        record,
+        subject=("promotion_request", request.pk),
+        scope=f"model:{request.model_id}",
+        before={"state": held},
+        after={"state": following, **{key: value for key, value in details.items() if value not in ("", None)}},
+    )
+
+
+def wake(request_id: int) -> None:
+    """Have a request judged again, in the background; asked for twice it is done once."""
+    jobs.enqueue(ADVANCE, key=f"{ADVANCE}:{request_id}", request_id=request_id)
+
+
+def wake_model(model: RegisteredModel) -> None:
+    """Have every open request of a model judged again: something that its policies may look at has changed."""
+    for request_id in PromotionRequest.objects.filter(model=model, state__in=OPEN_STATES).values_list("pk", flat=True):
+        wake(request_id)
+
+
+def asked(assessment: Assessment) -> list[User]:
+    """Return the people whose review is waited for; everybody who may review where no step says whose."""
+    groups = {result.group for result in assessment.verdict.waiting}
+    names = [p.username for p in assessment.facts.people if not groups or groups & set(p.groups)]
+    return list(User.objects.filter(username__in=names).order_by("username"))

@@ -1,0 +1,97 @@
+"""What a reviewer had before them, part by part, and how two such snapshots differ. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.canonical import digest, text_digest
+from governance.facts import OpenFinding, VersionFacts, WaiverFact
+
+Parts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One part that differs. kind: added | removed | changed."""
+
+    path: str
+    kind: str
+    before: Any
+    after: Any
+    material: bool
+
+    def __str__(self) -> str:
+        name = self.path.replace("_", " ")
+        if self.kind != "changed":
+            return f"{name} was {self.kind}"
+        if _plain(self.before) and _plain(self.after):
+            return f"{name} changed from {_shown(self.before)} to {_shown(self.after)}"
+        return f"{name} changed"
+
+
+def parts(
+    version: VersionFacts,
+    champion: VersionFacts,
+    *,
+    policies: Iterable[Mapping[str, Any]],
+    waivers: Iterable[WaiverFact] = (),
+    open_findings: Iterable[OpenFinding] = (),
+) -> dict[str, Any]:
+    """Return what is decided on as path -> JSON value: content, policies, champion, measurements, findings, card, waivers.
+
+    A measurement's value is ``[value, n, ci_low, ci_high]``. Check runs are told by what they found, not by their ids: evidence
+    that was measured again and came out the same is the same evidence.
+    """
+    found: dict[str, Any] = {"content": version.digest}
+    for policy in policies:
+        found[f"policies.{policy['binding'] or policy['policy']}"] = digest(dict(policy))
+    found |= _measured("", version)
+    if champion.present:
+        found["champion"] = [champion.number, champion.digest]
+        found |= _measured("champion.", champion)
+    seen: Counter[str] = Counter()
+    for finding in version.findings:
+        path = f"findings.{finding.check}/{finding.rule}/{finding.location}"
+        seen[path] += 1
+        found[f"{path}#{seen[path]}" if seen[path] > 1 else path] = [finding.severity, text_digest(finding.message)]
+    found |= {f"card.{section}": text_digest(text) for section, text in version.card.items()}
+    found |= {f"waivers.{w.policy}/{w.requirement}": [w.id, w.expires_at] for w in waivers}
+    found |= {f"open_findings.{f.id}": f.severity for f in open_findings}
+    return found
+
+
+def differences(before: Parts, after: Parts, *, material: Callable[[str], bool]) -> tuple[Change, ...]:
+    """Return what differs, material changes first, each kind by path."""
+    changes = []
+    for path in sorted({*before, *after}):
+        old, new = before.get(path), after.get(path)
+        if old != new:
+            kind = "added" if path not in before else "removed" if path not in after else "changed"
+            changes.append(Change(path, kind, old, new, material(path)))
+    return tuple(sorted(changes, key=lambda change: not change.material))
+
+
+def summary(changes: Iterable[Change], most: int = 3) -> str:
+    """Return the first few changes in words, and how many more there are."""
+    changes = list(changes)
+    words = "; ".join(map(str, changes[:most]))
+    return f"{words}; and {len(changes) - most} more" if len(changes) > most else words
+
+
+def _measured(prefix: str, version: VersionFacts) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        f"{prefix}measurements.{key}": [m.value, m.n, m.ci_low, m.ci_high] for key, m in version.measurements.items()
+    }
+    return found | {f"{prefix}checks.{name}": [check.state, check.tables] for name, check in version.checks.items()}
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, list) and bool(value) and isinstance(value[0], float))
+
+
+def _shown(value: Any) -> str:
+    number = value[0] if isinstance(value, list) else value
+    return f"{number:.4g}"
