@@ -5,17 +5,19 @@ Source of the language: Common Expression Language, cel-spec. The library is use
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 from cel_expr_python import cel
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from governance.facts import Facts, VersionFacts
+from governance.facts import Facts
+from governance.reads import Reads, Shape, reads
 
 _F = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {"text": _F.TYPE_STRING, "number": _F.TYPE_DOUBLE, "integer": _F.TYPE_INT64, "flag": _F.TYPE_BOOL}
@@ -27,7 +29,7 @@ CONTEXT: dict[str, dict[str, str]] = {
         "metric": "text", "slice": "text", "value": "number", "n": "integer", "ci_low": "number", "ci_high": "number", "method": "text",
     },
     "Finding": {"check": "text", "rule": "text", "severity": "text", "location": "text", "message": "text"},
-    "Check": {"name": "text", "state": "text", "run": "text", "result": "text", "reason": "text"},
+    "Check": {"name": "text", "state": "text", "run": "text", "result": "text", "reason": "text", "tables": "text"},
     "Version": {
         "present": "flag", "number": "integer", "digest": "text", "created_by": "text", "run_owner": "text", "signature": "flag",
         "flavors": "list text", "size_bytes": "integer", "measurements": "map Measurement", "findings": "list Finding",
@@ -70,6 +72,13 @@ VARIABLES: dict[str, str] = {
 }
 
 
+_PARSED = {
+    name: {key: (kind.rpartition(" ")[0], kind.rpartition(" ")[2]) for key, kind in fields.items()}
+    for name, fields in CONTEXT.items()
+}
+_NOT_MEASURED = float("nan")
+
+
 class ExpressionError(Exception):
     """An expression that does not compile; line and column count from 1 within its own text."""
 
@@ -78,8 +87,7 @@ class ExpressionError(Exception):
         self.message, self.line, self.column = message, line, column
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(msgspec.Struct, frozen=True):
     """What an expression gave: a value, or the reason why there is none."""
 
     value: Any
@@ -88,6 +96,15 @@ class Value:
     @property
     def ok(self) -> bool:
         return not self.error
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A compiled expression, its text and what of the context it reads."""
+
+    text: str
+    compiled: Any
+    reads: Reads
 
 
 class Language:
@@ -104,39 +121,56 @@ class Language:
         self._env = cel.NewEnv(descriptor_pool=pool, variables={**declared, "params": cel.Type("countersign.Params")})
         self._parameters = dict(parameters)
 
-    def compile(self, text: str, expected: tuple[str, ...]) -> Any:
+    def compile(self, text: str, expected: tuple[str, ...]) -> Expression:
         """Return the compiled expression. Raises ExpressionError if it is malformed or not of an expected type."""
         try:
             compiled = self._env.compile(text)
         except RuntimeError as error:
-            raise _explained(str(error)) from None
+            raise explained(str(error), self._fields()) from None
         kind = compiled.return_type().name()
         if kind not in expected and kind != "DYN":
-            raise ExpressionError(f"the expression is of type {kind.lower()}; expected {' or '.join(expected).lower()}", 1, 1)
-        return compiled
+            wanted = " or ".join(_KINDS_IN_WORDS[each] for each in expected)
+            raise ExpressionError(f"the expression gives {_in_words(kind)}; expected {wanted}", 1, 1)
+        return Expression(text, compiled, reads(compiled.serialize()))
 
-    def context(self, facts: Facts, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the variables of one evaluation."""
-        version = self._message("Version", _version(facts.version))
-        return {
-            "request": self._message("Request", msgspec.to_builtins(facts.request)),
-            "model": self._message("Model", msgspec.to_builtins(facts.model)),
-            "version": version,
-            "champion": self._message("Version", _version(facts.champion)),
-            "measurements": dict(version.measurements),
-            "findings": list(version.findings),
-            "reviews": [self._message("Review", msgspec.to_builtins(review)) for review in facts.reviews],
-            "waivers": [self._message("Waiver", msgspec.to_builtins(waiver)) for waiver in facts.waivers],
-            "open_findings": [self._message("OpenFinding", msgspec.to_builtins(found)) for found in facts.open_findings],
-            "calendar": self._message("Calendar", msgspec.to_builtins(facts.calendar)),
-            "discussion": self._message("Discussion", msgspec.to_builtins(facts.discussion)),
-            "params": self._message(
-                "Params", {k: float(v) if self._parameters[k] == "number" else v for k, v in parameters.items()}
-            ),
+    def context(self, facts: Facts, parameters: Mapping[str, Any], only: Reads | None = None) -> Any:
+        """Return what expressions are evaluated against. only: what they read, so that the rest need not be built."""
+        shape: dict[str, Shape] = dict.fromkeys((*VARIABLES, "params")) if only is None else only.shape
+        data = {
+            name: self._built(*_VARIABLES[name], _SOURCES[name](facts), below)
+            for name, below in shape.items()
+            if name in _VARIABLES
         }
+        if "params" in shape:
+            data["params"] = self._messages["Params"](
+                **{name: float(value) if self._parameters[name] == "number" else value for name, value in parameters.items()}
+            )
+        return self._env.Activation(data=data)
 
-    def _message(self, name: str, values: dict[str, Any]) -> Any:
-        return json_format.ParseDict(values, self._messages[name]())
+    def _built(self, container: str, item: str, value: Any, shape: Shape) -> Any:
+        if container == "list":
+            return value if item in _SCALARS else [self._message(item, each, None) for each in value]
+        if container == "map":
+            keys = value if shape is None else [key for key in shape if key in value]
+            if item in _SCALARS:
+                return {key: value[key] for key in keys}
+            return {key: self._message(item, value[key], shape and shape[key]) for key in keys}
+        if item not in _SCALARS:
+            return self._message(item, value, shape)
+        # A number that was not measured must satisfy no comparison, neither way: NaN does that, an unset 0 would not.
+        return _NOT_MEASURED if value is None and item == "number" else value
+
+    def _message(self, name: str, value: Any, shape: Shape) -> Any:
+        fields = _PARSED[name]
+        return self._messages[name](
+            **{
+                key: self._built(*fields[key], getattr(value, key), shape and shape[key])
+                for key in (fields if shape is None else shape)
+            }
+        )
+
+    def _fields(self) -> dict[str, list[str]]:
+        return {**{name: list(fields) for name, fields in CONTEXT.items()}, "Params": list(self._parameters)}
 
 
 @lru_cache(maxsize=256)
@@ -145,21 +179,26 @@ def language(parameters: tuple[tuple[str, str], ...]) -> Language:
     return Language(dict(parameters))
 
 
-def evaluate(compiled: Any, context: Mapping[str, Any]) -> Value:
+def evaluate(expression: Expression, context: Any) -> Value:
     """Evaluate an expression. A failure is never a value: the library hands errors back as truthy results."""
-    result = compiled.eval(data=dict(context))
-    if result.type().name() == "ERROR":
-        return Value(None, _plain(str(result.value())))
-    return Value(result.plain_value() if hasattr(result, "plain_value") else result.value())
+    try:
+        result = expression.compiled.eval(activation=context)
+    except RuntimeError as error:  # such as a budget of iterations that is used up
+        return Value(None, _plain(str(error)))
+    value = result.plain_value()
+    if value is True or value is False:
+        return Value(value)
+    if result.type().name() in ("ERROR", "UNKNOWN"):
+        return Value(None, _plain(str(value)))
+    return Value(value)
 
 
-def _version(facts: VersionFacts) -> dict[str, Any]:
-    values: dict[str, Any] = msgspec.to_builtins(facts)
-    for measured in values["measurements"].values():
-        # An interval that was not measured must satisfy no comparison, neither way: NaN does that, an unset 0 would not.
-        for bound in ("ci_low", "ci_high"):
-            measured[bound] = "NaN" if measured[bound] is None else measured[bound]
-    return values
+_VARIABLES = {name: (kind.rpartition(" ")[0], kind.rpartition(" ")[2]) for name, kind in VARIABLES.items()}
+_SOURCES: dict[str, Callable[[Facts], Any]] = {
+    **{name: operator.attrgetter(name) for name in VARIABLES},
+    "measurements": operator.attrgetter("version.measurements"),
+    "findings": operator.attrgetter("version.findings"),
+}
 
 
 def _file(messages: Mapping[str, Mapping[str, str]]) -> descriptor_pb2.FileDescriptorProto:
@@ -201,13 +240,43 @@ def _cel_type(kind: str) -> Any:
 
 
 _AT = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_KINDS_IN_WORDS = {"BOOL": "true or false", "DOUBLE": "a number", "INT": "a whole number", "STRING": "text"}
 
 
-def _explained(message: str) -> ExpressionError:
+def _in_words(kind: str) -> str:
+    return _KINDS_IN_WORDS.get(kind) or f"a {kind.removeprefix('countersign.')}"
+
+
+def explained(message: str, fields: Mapping[str, Sequence[str]]) -> ExpressionError:
+    """Return the library's refusal with its place and, where it can be guessed, what to write instead."""
     match = _AT.search(message)
     if match is None:
-        return ExpressionError(message, 1, 1)
-    return ExpressionError(match[3].replace("countersign.", "").removesuffix(" (in container '')"), int(match[1]), int(match[2]))
+        nested = "recursion limit" in message
+        return ExpressionError(
+            "nested more than 32 levels deep; make it flatter, or two requirements" if nested else message, 1, 1
+        )
+    said = match[3].replace("countersign.", "").removesuffix(" (in container '')")
+    return ExpressionError(_remedied(said, fields), int(match[1]), int(match[2]))
+
+
+def _remedied(said: str, fields: Mapping[str, Sequence[str]]) -> str:
+    if match := re.fullmatch(r"undefined field '(.*)' not found in struct '(.*)'", said):
+        name, owner = match.groups()
+        own = fields.get(owner, ())
+        if owner == "Params":
+            return f"undefined field '{name}': there is no parameter {name}; the policy has {', '.join(own) or 'none'}"
+        return f"undefined field '{name}': {owner} has {', '.join(own)}"
+    if match := re.fullmatch(r"undeclared reference to '(.*)'", said):
+        return f"{said}: expressions know {', '.join((*VARIABLES, 'params'))}, and the functions and macros of CEL"
+    if "no matching overload" in said and re.search(r"\((double, int|int, double)\)", said):
+        return f"{said}; a number needs a decimal point, as in 0.0, and a whole number none"
+    if "'= '" in said or "'='" in said:
+        return f"{said}; compare with =="
+    if "mismatched input '<EOF>'" in said or "extraneous input '<EOF>'" in said:
+        return "Syntax error: the expression ends where more is expected; a bracket is open or a side of an operator is missing"
+    if "token recognition error at: '\"" in said or "token recognition error at: ''" in said:
+        return f"{said}; a text is not closed"
+    return re.sub(r" expecting \{.*\}$", "", said)
 
 
 def _plain(message: str) -> str:

@@ -28,13 +28,14 @@ class FindingFact(msgspec.Struct, frozen=True):
 
 
 class CheckFact(msgspec.Struct, frozen=True):
-    """Where a check that the policy asked for stands; result is the digest of what it found."""
+    """Where a check that the policy asked for stands; result is the digest of what it found, tables that of its tables alone."""
 
     name: str
     state: str
     run: str = ""
     result: str = ""
     reason: str = ""
+    tables: str = ""
 
 
 class VersionFacts(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ waived added; anything that cannot be evaluated keeps the gate shut.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,13 +15,15 @@ from typing import Any
 import msgspec
 
 from governance import staffing
-from governance.expressions import Value, evaluate
+from governance.expressions import evaluate
 from governance.facts import Facts, WaiverFact
-from governance.policy import CompiledPolicy, Requirement, Step
+from governance.policy import CompiledPolicy, Requirement, Step, factor_id
 
 # Stored with each decision: a verdict is byte for byte the same only under the revision of the gate that reached it.
 REVISION = 2
 RUNNING_STATES = ("queued", "running")
+COMPLETED = "completed"
+LARGEST_INTEGER = 2**53
 OBJECTIONS = ("reject", "request_changes")
 
 
@@ -122,11 +125,12 @@ def steps_of(policy: CompiledPolicy, facts: Facts) -> tuple[Step, ...]:
 
 def _judge_one(pinned: PinnedPolicy, facts: Facts) -> list[RequirementResult]:
     policy = pinned.policy
-    context = policy.language.context(facts, policy.effective(pinned.parameters))
+    context = policy.language.context(facts, policy.effective(pinned.parameters), policy.reads)
     unfinished = [c.name for c in (*facts.version.checks.values(), *facts.champion.checks.values()) if c.state in RUNNING_STATES]
     waivers = {w.requirement: w for w in facts.waivers if w.policy == policy.name} if policy.waivers else {}
-    results = [_requirement(pinned, item, context, unfinished, waivers.get(item.id)) for item in policy.requirements]
-    results += _approvals(pinned, facts, context)
+    incomplete = _incomplete(policy, facts)
+    results = [_requirement(pinned, item, context, unfinished, incomplete, waivers.get(item.id)) for item in policy.requirements]
+    results += _approvals(pinned, facts, context, unfinished, incomplete)
     if objections := [r.reviewer for r in facts.reviews if r.counts and r.verdict in OBJECTIONS]:
         results.append(
             RequirementResult(
@@ -143,16 +147,33 @@ def _judge_one(pinned: PinnedPolicy, facts: Facts) -> list[RequirementResult]:
     return results
 
 
+def _incomplete(policy: CompiledPolicy, facts: Facts) -> str:
+    """Return which of the policy's checks did not complete, in words; empty if all did."""
+    states = {c.check: facts.version.checks[c.check].state if c.check in facts.version.checks else "" for c in policy.checks}
+    return ", ".join(f"{name} {state or 'did not run'}" for name, state in states.items() if state != COMPLETED)
+
+
 def _requirement(
-    pinned: PinnedPolicy, item: Requirement, context: Mapping[str, Any], unfinished: list[str], waiver: WaiverFact | None
+    pinned: PinnedPolicy,
+    item: Requirement,
+    context: Any,
+    unfinished: list[str],
+    incomplete: str,
+    waiver: WaiverFact | None,
 ) -> RequirementResult:
+    # "No finding is critical" is true of a check that broke as well: what gains by absence waits for every check.
+    doubted = incomplete if item.gains_by_absence else ""
     state, reason = _evaluated(item, context, unfinished)
+    if doubted and state in _PASSING:
+        state, reason = _unevaluated(f"not all checks are complete: {doubted}", unfinished)
     shown = _shown(item, context) if state is not State.NOT_APPLICABLE else {}
     if state is State.UNSATISFIED and not reason:
         reason = _why_not(item, shown)
     if state is State.UNSATISFIED and item.override_if is not None:
         override = evaluate(item.override_if, context)
-        if override.ok and override.value is True:
+        if doubted:
+            reason = f"{reason}; whether it is overridden cannot be told: not all checks are complete: {doubted}"
+        elif override.ok and override.value is True:
             state, reason = State.OVERRIDDEN, f"{reason}; overridden: {item.override_if_text}"
         elif not override.ok:
             reason = f"{reason}; whether it is overridden cannot be evaluated: {override.error}"
@@ -174,44 +195,47 @@ def _requirement(
     )
 
 
-def _evaluated(item: Requirement, context: Mapping[str, Any], unfinished: list[str]) -> tuple[State, str]:
+def _evaluated(item: Requirement, context: Any, unfinished: list[str]) -> tuple[State, str]:
     """Return the state and, unless it is plainly unsatisfied, the reason."""
     if item.applies_if is not None:
         applies = evaluate(item.applies_if, context)
         if applies.value is False and applies.ok:
             return State.NOT_APPLICABLE, "does not apply to this request"
         if applies.value is not True:
-            return _unevaluated(applies, unfinished)
+            return _unevaluated(applies.error, unfinished)
     outcome = evaluate(item.satisfied_if, context)
     if not outcome.ok or not isinstance(outcome.value, bool):
-        return _unevaluated(outcome, unfinished)
+        return _unevaluated(outcome.error, unfinished)
     return (State.SATISFIED, "met") if outcome.value else (State.UNSATISFIED, "")
 
 
-def _unevaluated(outcome: Value, unfinished: list[str]) -> tuple[State, str]:
+def _unevaluated(error: str, unfinished: list[str]) -> tuple[State, str]:
     if unfinished:
         return State.PENDING, f"waits for {', '.join(sorted(set(unfinished)))}"
-    return State.ERROR, f"cannot be evaluated: {outcome.error or 'the expression gave no yes or no'}"
+    return State.ERROR, f"cannot be evaluated: {error or 'the expression gave no yes or no'}"
 
 
-def _shown(item: Requirement, context: Mapping[str, Any]) -> dict[str, Any]:
-    if item.shows is None:
+def _shown(item: Requirement, context: Any) -> dict[str, Any]:
+    shows = item.shows
+    if shows is None:
         return {}
-
-    def value(compiled: Any) -> Any:
-        # What is shown may be missing, such as a first version's champion; it decides nothing.
-        outcome = evaluate(compiled, context) if compiled is not None else Value(None)
-        if not outcome.ok or (isinstance(outcome.value, float) and outcome.value != outcome.value):
-            return None
-        return outcome.value
-
     return {
-        "value": value(item.shows.value),
-        "limit": value(item.shows.limit),
-        "champion": value(item.shows.champion),
-        "limit_is": item.shows.limit_is,
-        "evidence": item.shows.evidence,
+        "value": _showable(shows.value, context),
+        "limit": _showable(shows.limit, context),
+        "champion": _showable(shows.champion, context),
+        "limit_is": shows.limit_is,
+        "evidence": shows.evidence,
     }
+
+
+def _showable(expression: Any, context: Any) -> float | int | str | bool | None:
+    """Return what can be shown and stored; None for what is missing, such as a first version's champion. It decides nothing."""
+    value = evaluate(expression, context).value if expression is not None else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        return str(value)  # JSON numbers end there
+    return value if isinstance(value, int | str) else None
 
 
 def _why_not(item: Requirement, shown: Mapping[str, Any]) -> str:
@@ -225,11 +249,13 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _approvals(pinned: PinnedPolicy, facts: Facts, context: Mapping[str, Any]) -> list[RequirementResult]:
+def _approvals(
+    pinned: PinnedPolicy, facts: Facts, context: Any, unfinished: list[str], incomplete: str
+) -> list[RequirementResult]:
     """Judge the steps: each person counts for one factor, earlier steps first; a sequential step waits for those before."""
     policy = pinned.policy
     steps = steps_of(policy, facts)
-    applying = [_applies(step, context) for step in steps]
+    applying = [_applies(step, context, unfinished, incomplete) for step in steps]
     asked = [step for step, (state, _) in zip(steps, applying, strict=True) if state is not State.NOT_APPLICABLE]
     seats = staffing.seats(asked, facts, author=facts.authors.get(pinned.binding, ""))
     results: list[RequirementResult] = []
@@ -247,15 +273,17 @@ def _approvals(pinned: PinnedPolicy, facts: Facts, context: Mapping[str, Any]) -
     return results
 
 
-def _applies(step: Step, context: Mapping[str, Any]) -> tuple[State, str]:
+def _applies(step: Step, context: Any, unfinished: list[str], incomplete: str) -> tuple[State, str]:
     if step.applies_if is None:
         return State.SATISFIED, ""
     outcome = evaluate(step.applies_if, context)
-    if outcome.ok and outcome.value is False:
-        return State.NOT_APPLICABLE, "does not apply to this request"
-    if outcome.ok and outcome.value is True:
+    if outcome.value is True:
         return State.SATISFIED, ""
-    return State.ERROR, f"whether the step applies cannot be evaluated: {outcome.error or 'no yes or no'}"
+    if outcome.value is not False:
+        return _unevaluated(outcome.error, unfinished)
+    if step.gains_by_absence and incomplete:
+        return _unevaluated(f"not all checks are complete: {incomplete}", unfinished)
+    return State.NOT_APPLICABLE, "does not apply to this request"
 
 
 def _factor(pinned: PinnedPolicy, step: Step, i: int, seat: staffing.Seat, facts: Facts, waits_for: str) -> RequirementResult:
@@ -271,7 +299,7 @@ def _factor(pinned: PinnedPolicy, step: Step, i: int, seat: staffing.Seat, facts
         reason = f"waits for {waits_for}"
     return RequirementResult(
         policy=pinned.policy.name,
-        id=_factor_id(step, i),
+        id=factor_id(step.name, [f.group for f in step.factors], i),
         title=f"{step.title}: {count} of {group}",
         state=state,
         reason=reason,
@@ -298,21 +326,17 @@ def _not_asked(pinned: PinnedPolicy, step: Step, i: int, state: State, reason: s
     factor = step.factors[i]
     return RequirementResult(
         policy=pinned.policy.name,
-        id=_factor_id(step, i),
+        id=factor_id(step.name, [f.group for f in step.factors], i),
         title=f"{step.title}: {factor.count} of {factor.group}",
         state=state,
         reason=reason,
-        how_to_satisfy="Correct the policy's step, publish it and rebase the request." if state is State.ERROR else "",
+        how_to_satisfy=(
+            "Start the checks again that broke; if none did, correct when the step applies, publish the policy and rebase the request."
+            if state is State.ERROR
+            else ""
+        ),
         kind="approval",
         mode=pinned.mode,
         step=step.name,
         group=factor.group,
-    )
-
-
-def _factor_id(step: Step, i: int) -> str:
-    return (
-        f"{step.name}-{step.factors[i].group}"
-        if [f.group for f in step.factors].count(step.factors[i].group) == 1
-        else f"{step.name}-{i + 1}"
     )

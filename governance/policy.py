@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -13,7 +13,8 @@ from typing import Any
 from core.canonical import text_digest
 from governance.calendars import CalendarError, Duration, Window, parse_duration, window
 from governance.documents import DocumentError, Marks, Mistake, loaded, mistake, schema_mistakes
-from governance.expressions import ExpressionError, Language, language
+from governance.expressions import Expression, ExpressionError, Language, language
+from governance.reads import Reads
 from governance.schemas import BINDING_SCHEMA, PARAMETERS_SCHEMA, POLICY_SCHEMA
 
 # What a reviewer decides on can never be called immaterial.
@@ -52,7 +53,9 @@ class Requirement:
     shows: Shows | None
     waivable: bool
     material: bool
-    measurements: tuple[str, ...]  # the candidate's and the champion's that its expressions name literally
+    measurements: tuple[str, ...]  # the candidate's and the champion's that its expressions name
+    any_measurement: bool = False  # it may look at others, too
+    gains_by_absence: bool = False  # evidence that is not there could turn it to the better: it waits for every check
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,12 @@ class Step:
     factors: tuple[Factor, ...]
     due: Duration | None
     escalate_to: str
+    gains_by_absence: bool = False  # evidence that is not there could make it not apply
+
+
+def factor_id(step: str, groups: Sequence[str], i: int) -> str:
+    """Return how results call a factor: ``review-risk``, or ``review-2`` where a step names a group twice."""
+    return f"{step}-{groups[i]}" if groups.count(groups[i]) == 1 else f"{step}-{i + 1}"
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,7 @@ class CompiledPolicy:
     rollback: Rollback | None
     expires_after_days: int | None
     escalates_on_timeout: bool
+    reads: Reads  # all that its expressions look at
 
     def effective(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return every parameter's value: as given by the binding, else its default."""
@@ -176,8 +186,10 @@ class CompiledPolicy:
         for pattern, material in self.materiality:
             if fnmatch.fnmatchcase(path, pattern):
                 return material
-        _, marker, key = path.partition("measurements.")
-        named = [r.material for r in self.requirements if key in r.measurements] if marker else []
+        key = path.removeprefix("champion.").removeprefix("measurements.")
+        if key == path.removeprefix("champion."):
+            return True
+        named = [r.material for r in self.requirements if key in r.measurements or r.any_measurement]
         return any(named) if named else True
 
 
@@ -325,10 +337,11 @@ class _Compiler:
     """Compile a document's expressions, collecting mistakes at their place in the document."""
 
     def __init__(self, language: Language, marks: Marks, document: str) -> None:
-        self.language, self.mistakes = language, list[Mistake]()
+        self.language, self.mistakes, self._compiled = language, list[Mistake](), list[Expression | None]()
         self._marks, self._document, self._lines = marks, document, document.splitlines()
 
     def policy(self, value: dict[str, Any], parameters: tuple[Parameter, ...]) -> CompiledPolicy:
+        """Return the policy; worth something only if there are no mistakes."""
         waivers, validity, rollback = value.get("waivers"), value.get("validity", {}), value.get("rollback")
         return CompiledPolicy(
             name=value["name"],
@@ -357,38 +370,48 @@ class _Compiler:
             else None,
             expires_after_days=value.get("expires_after_days"),
             escalates_on_timeout=value.get("on_timeout") == "escalate",
+            reads=_read(self._compiled),  # last: by now every expression is compiled
         )
 
     def _requirement(self, i: int, item: dict[str, Any]) -> Requirement:
         path = ("requirements", i)
-        shows = item.get("shows")
-        texts = [item.get(key, "") for key in ("applies_if", "satisfied_if", "override_if")] + list((shows or {}).values())
+        deciding = [
+            self._expression((*path, key), item.get(key), ("BOOL",)) for key in ("applies_if", "satisfied_if", "override_if")
+        ]
+        applies_if, satisfied_if, override_if = deciding
+        shows = self._shows((*path, "shows"), item["shows"]) if "shows" in item else None
+        shown = [shows.value, shows.limit, shows.champion] if shows else []
+        named = _read([*deciding, *shown]).measurements()
         return Requirement(
             id=item["id"],
             title=item["title"],
             how_to_satisfy=item["how_to_satisfy"],
-            applies_if=self._expression((*path, "applies_if"), item.get("applies_if"), ("BOOL",)),
-            satisfied_if=self._expression((*path, "satisfied_if"), item["satisfied_if"], ("BOOL",)),
+            applies_if=applies_if,
+            satisfied_if=satisfied_if,
             satisfied_if_text=item["satisfied_if"].strip(),
-            override_if=self._expression((*path, "override_if"), item.get("override_if"), ("BOOL",)),
+            override_if=override_if,
             override_if_text=item.get("override_if", "").strip(),
-            shows=self._shows((*path, "shows"), shows) if shows else None,
+            shows=shows,
             waivable=item.get("waivable", True),
             material=item.get("materiality", "material") == "material",
-            measurements=tuple(dict.fromkeys(key for text in texts for key in _MEASUREMENT.findall(text))),
+            measurements=named or (),
+            any_measurement=named is None,
+            gains_by_absence=_read(deciding).gains_by_absence(),
         )
 
     def _steps(self, path: tuple[Any, ...], items: list[dict[str, Any]]) -> tuple[Step, ...]:
-        return tuple(
-            Step(
-                name=item["name"],
-                title=item.get("title", item["name"]),
-                applies_if=self._expression((*path, i, "applies_if"), item.get("applies_if"), ("BOOL",)),
-                factors=tuple(Factor(f["group"], f["count"], tuple(f.get("constraints", ()))) for f in item["factors"]),
-                due=self._duration((*path, i, "due"), item.get("due")),
-                escalate_to=item.get("escalate_to", ""),
-            )
-            for i, item in enumerate(items)
+        return tuple(self._step((*path, i), item) for i, item in enumerate(items))
+
+    def _step(self, path: tuple[Any, ...], item: dict[str, Any]) -> Step:
+        applies_if = self._expression((*path, "applies_if"), item.get("applies_if"), ("BOOL",))
+        return Step(
+            name=item["name"],
+            title=item.get("title", item["name"]),
+            applies_if=applies_if,
+            factors=tuple(Factor(f["group"], f["count"], tuple(f.get("constraints", ()))) for f in item["factors"]),
+            due=self._duration((*path, "due"), item.get("due")),
+            escalate_to=item.get("escalate_to", ""),
+            gains_by_absence=_read([applies_if]).gains_by_absence(),
         )
 
     def _release(self, item: dict[str, Any]) -> Release:
@@ -428,7 +451,8 @@ class _Compiler:
         if text is None:
             return None
         try:
-            return self.language.compile(text, expected)
+            self._compiled.append(self.language.compile(text, expected))
+            return self._compiled[-1]
         except ExpressionError as error:
             line, column = self._place(path, error)
             self.mistakes.append(Mistake(line, column, f"{path[-1]}: {error.message}"))
@@ -443,6 +467,13 @@ class _Compiler:
             return at + 1, len(text) - len(text.lstrip()) + error.column
         quote = 1 if start in ("'", '"') else 0
         return line + error.line, (column + quote if error.line == 1 else 0) + error.column
+
+
+def _read(expressions: Iterable[Expression | None]) -> Reads:
+    found = Reads()
+    for expression in expressions:
+        found = found | expression.reads if expression is not None else found
+    return found
 
 
 def _clock_time(duration: Duration) -> timedelta:
@@ -460,7 +491,6 @@ def _fits(value: Any, kind: str) -> bool:
     return isinstance(value, kinds[kind])
 
 
-_MEASUREMENT = re.compile(r"""\bmeasurements\[\s*["']([^"']+)["']\s*\]""")
 _REFERENCE = re.compile(r"^\$\{([a-z_][a-z0-9_]*)\}$")
 
 

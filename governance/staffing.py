@@ -57,20 +57,31 @@ def _fits(factor: Factor, person: PersonFact | ReviewFact, author: str) -> bool:
 
 
 def _matched(candidates: list[list[str]], held: Mapping[int, str] | None = None) -> dict[int, str]:
-    """Return place -> person, as many places as can be filled, starting from those that are held."""
-    by_person = {person: place for place, person in (held or {}).items()}
-
-    def augment(place: int, seen: set[str]) -> bool:
-        for person in candidates[place]:
-            if person in seen:
-                continue
-            seen.add(person)
-            if person not in by_person or augment(by_person[person], seen):
-                by_person[person] = place
-                return True
-        return False
-
+    """Return place -> person, as many places as can be filled, starting from those that are held; these stay filled."""
+    by_place = dict(held or {})
+    by_person = {person: place for place, person in by_place.items()}
     for place in range(len(candidates)):
-        if place not in by_person.values():
-            augment(place, set())
-    return {place: person for person, place in by_person.items()}
+        if place not in by_place:
+            _fill(place, candidates, by_place, by_person)
+    return by_place
+
+
+def _fill(start: int, candidates: list[list[str]], by_place: dict[int, str], by_person: dict[str, int]) -> None:
+    """Fill a place along a shortest path on which each person moves one place on; do nothing if there is no such path."""
+    asked_by: dict[str, int] = {}
+    queue = [start]
+    for place in queue:
+        for person in candidates[place]:
+            if person in asked_by:
+                continue
+            asked_by[person] = place
+            if person in by_person:
+                queue.append(by_person[person])
+                continue
+            moving, end = person, asked_by[person]
+            while end != start:
+                leaving = by_place[end]
+                by_place[end], by_person[moving] = moving, end
+                moving, end = leaving, asked_by[leaving]
+            by_place[start], by_person[moving] = moving, start
+            return

@@ -41,7 +41,7 @@ BROKEN = [
     (changed(".value >=", ".valeu >="), 9, 42, "undefined field 'valeu'"),
     (changed("params.min_roc_auc", "params.min_auc"), 9, 58, "undefined field 'min_auc'"),
     (changed("params.min_roc_auc", '"0.7"'), 9, 49, "no matching overload"),
-    (changed(">= params.min_roc_auc", ""), 9, 19, "the expression is of type double; expected bool"),
+    (changed(">= params.min_roc_auc", ""), 9, 19, "the expression gives a number; expected true or false"),
     (changed(">= params.min_roc_auc", ">= (params.min_roc_auc"), 9, 71, "Syntax error"),
     (
         changed("satisfied_if: m", "satisfied_if: |\n      version.number > 0 &&\n      m").replace(".value", ".valeu"),
