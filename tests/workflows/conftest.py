@@ -39,8 +39,8 @@ requirements:
     how_to_satisfy: Improve the model.
     satisfied_if: measurements["roc_auc"].value >= params.limit
     shows: {value: 'measurements["roc_auc"].value', limit: params.limit}
-approvals:
-  - {role: reviewer, count: 2}
+steps:
+  - {name: review, title: Review, factors: [{group: reviewer, count: 2}]}
 expires_after_days: 30
 """
 BINDING = "kind: Binding\nname: credit\npolicy: credit\nmatch: {models: ['credit.*']}\ntargets: {stages: [Production], aliases: [champion]}\n"

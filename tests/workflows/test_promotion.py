@@ -59,7 +59,7 @@ def test_two_approvals_carry_a_version_to_production(world: Any, ravi: User, ros
     assert (request.state, holding("credit.risk", "Production")) == ("done", [1])
     assert actions(request) == [
         "promotion.requested", "promotion.ready_for_review", "promotion.reviewed", "promotion.reviewed", "promotion.approved",
-        "promotion.executed",
+        "promotion.executing", "promotion.executed",
     ]  # fmt: skip
     placed = StageAssignment.objects.get(stage_id="Production", valid_to__isnull=True)
     assert placed.request_id == request.pk
@@ -70,7 +70,7 @@ def test_a_direct_move_is_refused_with_policy_requirements_and_where_to_ask(worl
     with pytest.raises(Blocked) as refused:
         catalog.transition_stage(actor=actor(dana), model_name="credit.risk", version=1, stage="production")
     assert refused.value.details["policies"] == ["credit v1"]
-    assert [r["id"] for r in refused.value.details["requirements"]] == ["roc-auc", "approvals-reviewer"]
+    assert [r["id"] for r in refused.value.details["requirements"]] == ["roc-auc", "review-reviewer"]
     assert "/api/v1/promotion-requests/" in refused.value.message
     with pytest.raises(Blocked):
         catalog.set_alias(actor=actor(dana), model_name="credit.risk", alias="champion", version=1)
@@ -165,7 +165,7 @@ def test_an_approval_dies_when_the_evidence_changes(world: Any, dana: User, ravi
     review(ravi, request)
     write_card(actor=actor(dana), model_name="credit.risk", version=1, sections={"intended_use": "Other."})
     page = request_queries.request_page(actor(ravi), request.pk)
-    assert (page.reviews[0].counts, page.reviews[0].why_not) == (False, "the evidence changed since; it must be reviewed again")
+    assert (page.reviews[0].counts, page.reviews[0].why_not) == (False, "stale, to be reviewed again: card intended use was added")
     review(rosa, request)
     request.refresh_from_db()
     assert request.state == "in_review"
@@ -245,7 +245,9 @@ def test_asking_is_refused_where_it_makes_no_sense(world: Any, ravi: User, rosa:
     for options, kind in (
         ({"reason": " "}, Invalid),
         ({"target": "Prod"}, Invalid),
-        ({"target": "Staging"}, Conflict),
+        ({"kind": "wish"}, Invalid),
+        ({"kind": "rollback"}, Conflict),
+        ({"kind": "re_review"}, Conflict),
         ({"target_kind": "place"}, Invalid),
     ):
         with pytest.raises(kind):
@@ -365,11 +367,11 @@ def test_the_page_costs_the_same_number_of_statements_whatever_is_on_it(
 ) -> None:
     request = world.in_review()
     review(rosa, request, "abstain")
-    with django_assert_max_num_queries(26) as few:
+    with django_assert_max_num_queries(34) as few:
         request_queries.request_page(actor(ravi), request.pk)
     for i in range(8):
         review(person(f"r{i}", "reviewer"), request, "abstain")
-    with django_assert_max_num_queries(26) as many:
+    with django_assert_max_num_queries(34) as many:
         request_queries.request_page(actor(ravi), request.pk)
     assert len(many) == len(few)
 

@@ -24,7 +24,7 @@ class Change:
     material: bool
 
     def __str__(self) -> str:
-        name = self.path.replace("_", " ")
+        name = self.path.replace("_", " ").replace(".", " ", 1)
         if self.kind != "changed":
             return f"{name} was {self.kind}"
         if _plain(self.before) and _plain(self.after):
