@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,6 +67,19 @@ VARIABLES: tuple[Variable, ...] = (
         "false",
         "let webhooks in production go to private addresses and over plain http; locally they always may",
     ),
+    Variable(
+        "EMAIL_URL",
+        "url",
+        "",
+        "mail server for what waits for people: `smtp+tls://user:password@host:587` (STARTTLS), `smtp+ssl://…:465`, `smtp://…:25` or "
+        "`consolemail://` for the log; empty means no mail, and everything is told in the app alone",
+    ),
+    Variable(
+        "EMAIL_FROM",
+        "text",
+        "",
+        "sender of mail, such as `Countersign <countersign@example.org>`; needed, with PUBLIC_URL, where mail is",
+    ),
     Variable("TOKEN_DAYS", "integer", "90", "days until a new API token expires"),
     Variable("LOG_LEVEL", "text", "INFO", "level of the log on standard error: DEBUG, INFO, WARNING or ERROR"),
 )
@@ -88,7 +103,7 @@ class Environment:
                 self._values[variable.name] = _parse(variable, raw)
             except ValueError as error:
                 mistakes.append(f"{variable.name}: {error}")
-        mistakes += self._production_mistakes()
+        mistakes += self._production_mistakes() + self._mail_mistakes()
         if mistakes:
             raise ImproperlyConfigured("The environment is not complete:\n  " + "\n  ".join(mistakes))
 
@@ -120,6 +135,16 @@ class Environment:
             mistakes.append("ALLOWED_HOSTS: production needs the host names it answers to, comma separated")
         return mistakes
 
+    def _mail_mistakes(self) -> list[str]:
+        if not self._values.get("EMAIL_URL"):
+            return []
+        mistakes = []
+        if not _is_sender(self._values.get("EMAIL_FROM") or ""):
+            mistakes.append("EMAIL_FROM: mail needs a sender, such as `Countersign <countersign@example.org>`")
+        if not self._values.get("PUBLIC_URL"):
+            mistakes.append("PUBLIC_URL: mail needs it, since its links lead there")
+        return mistakes
+
 
 def _parse(variable: Variable, raw: str) -> Any:
     if variable.kind == "flag":
@@ -134,6 +159,8 @@ def _parse(variable: Variable, raw: str) -> Any:
         return [item.strip() for item in raw.split(",") if item.strip()]
     if variable.name == "DATABASE_URL" and raw:
         return _database(raw)
+    if variable.name == "EMAIL_URL" and raw:
+        return _mail_server(raw)
     if variable.name == "CELERY_BROKER_URL" and raw and urlsplit(raw).scheme not in ("redis", "rediss", "filesystem"):
         raise ValueError(f"expected redis:// or rediss://, got {raw!r}")
     if variable.name == "PUBLIC_URL" and raw and urlsplit(raw).scheme not in ("http", "https"):
@@ -149,3 +176,31 @@ def _database(raw: str) -> dict[str, Any]:
     if urlsplit(raw).scheme not in ("postgresql", "postgres"):
         raise ValueError("expected postgresql://user:password@host:5432/name; leave it empty for SQLite")
     return dict(environ.Env.db_url_config(raw))
+
+
+# scheme -> the port where none is given
+_MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465, "consolemail": 0}
+
+
+def _mail_server(raw: str) -> dict[str, Any]:
+    """Return Django's settings for a mail server."""
+    parts = urlsplit(raw)
+    if parts.scheme not in _MAIL_PORTS or (parts.scheme != "consolemail" and not parts.hostname):
+        raise ValueError(
+            "expected smtp+tls://user:password@host:587, smtp+ssl://, smtp:// or consolemail://; leave it empty for no mail"
+        )
+    config = dict(environ.Env.email_url_config(raw))
+    return {
+        "EMAIL_BACKEND": config["EMAIL_BACKEND"],
+        "EMAIL_HOST": config["EMAIL_HOST"] or "",
+        "EMAIL_PORT": config["EMAIL_PORT"] or _MAIL_PORTS[parts.scheme],
+        "EMAIL_HOST_USER": config["EMAIL_HOST_USER"] or "",
+        "EMAIL_HOST_PASSWORD": config["EMAIL_HOST_PASSWORD"] or "",
+        "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
+        "EMAIL_USE_SSL": parts.scheme == "smtp+ssl",
+    }
+
+
+def _is_sender(text: str) -> bool:
+    name, address = parseaddr(text)
+    return text.isprintable() and bool(re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address)) and (text == address or bool(name))

@@ -181,6 +181,19 @@ SANDBOX_WALL_SECONDS: int = ENV["SANDBOX_WALL_SECONDS"]
 
 WEBHOOKS_ALLOW_PRIVATE: bool = ENV["WEBHOOKS_ALLOW_PRIVATE"] or not PRODUCTION
 
+# Mail follows up what the app tells (workflows.mail); without a server none is attempted, and nothing tries to reach one.
+MAIL_ENABLED: bool = bool(ENV["EMAIL_URL"])
+_MAIL: dict[str, Any] = ENV["EMAIL_URL"] or {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
+EMAIL_BACKEND: str = _MAIL["EMAIL_BACKEND"]
+EMAIL_HOST: str = _MAIL.get("EMAIL_HOST", "")
+EMAIL_PORT: int = _MAIL.get("EMAIL_PORT", 0)
+EMAIL_HOST_USER: str = _MAIL.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD: str = _MAIL.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS: bool = _MAIL.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL: bool = _MAIL.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL: str = ENV["EMAIL_FROM"] or "countersign@localhost"
+
 CELERY_BROKER_URL = ENV["CELERY_BROKER_URL"] or "filesystem://"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = (

@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache, cached_property
 
 from django.utils import timezone
 
-from governance.gate import RequirementResult
-from governance.policy import CompiledPolicy, Step, compile_policy
+from core.models import User
+from governance.calendars import BusinessCalendar
+from governance.gate import RequirementResult, steps_of
+from governance.policy import Factor, Step
+from workflows import calendars, notifications
 from workflows.assessment import Assessment
 from workflows.models import PromotionRequest, ReviewTask
+
+# In an inbox, what has no due time comes behind all that has, the oldest first.
+WITHOUT_DUE = timedelta(days=36_500)
+_MOST_DAYS_BACK = 60
 
 Key = tuple[str, str, str]  # policy, factor, group
 
 
-def follow(request: PromotionRequest, assessment: Assessment) -> list[ReviewTask]:
-    """Make a request's open tasks equal to the factors that wait for people now, and return those that opened.
+def follow(request: PromotionRequest, assessment: Assessment) -> None:
+    """Make a request's open tasks equal to the factors that wait for people now, and tell the people of steps that open later.
 
     To be called with the request's row locked, in the transaction that judged. Closes all of them once the request is no longer
-    in review. A constant number of statements.
+    in review. A constant number of statements. Those asked first are told by the command that put the request in review.
     """
     now = timezone.now()
     waiting = _waiting(assessment.verdict.waiting) if request.state == "in_review" else {}
     held = {(t.policy, t.factor, t.group): t for t in request.tasks.filter(closed_at=None).select_related("claimed_by")}
     if over := [task.pk for key, task in held.items() if key not in waiting]:
         ReviewTask.objects.filter(pk__in=over).update(closed_at=now)
-    if changed := [task for key, task in held.items() if key in waiting and _changed(task, waiting[key])]:
-        ReviewTask.objects.bulk_update(changed, ["missing", "claimed_by", "claimed_at"])
-    opened = [result for key, result in waiting.items() if key not in held]
-    return ReviewTask.objects.bulk_create(_tasks(request, opened, assessment, now)) if opened else []
+    if not waiting:
+        return
+    people = _People(assessment)
+    if changed := [task for key, task in held.items() if key in waiting and _brought_up_to_date(task, waiting[key], people)]:
+        ReviewTask.objects.bulk_update(changed, ["missing", "not_for", "claimed_by", "claimed_at", "claim_ends_at"])
+    named = cache(calendars.named)
+    opened = [_opened(request, result, people, named, now) for key, result in waiting.items() if key not in held]
+    ReviewTask.objects.bulk_create(opened)
+    if held and opened:
+        notifications.tell(people.asked(opened), request, "review", f"{request.reference} waits for your review")
+
+
+def reminder_before(due: datetime, calendar: BusinessCalendar) -> datetime:
+    """Return when to remind of what is due: at the same time of day, at least one business day before."""
+    for days in range(1, _MOST_DAYS_BACK):
+        if calendar.business_days(due - timedelta(days=days), 1) <= due:
+            return due - timedelta(days=days)
+    return due - timedelta(days=1)
 
 
 def _waiting(results: Iterable[RequirementResult]) -> dict[Key, RequirementResult]:
@@ -42,47 +65,98 @@ def _waiting(results: Iterable[RequirementResult]) -> dict[Key, RequirementResul
     return found
 
 
-def _changed(task: ReviewTask, result: RequirementResult) -> bool:
-    """Bring a task up to date, and return whether it differed. Whoever approved no longer holds a claim on the rest."""
+@dataclass(frozen=True)
+class _People:
+    """Whom the factors of a request do not wait for, and whom they do, among those the gate looked at."""
+
+    assessment: Assessment
+
+    def not_for(self, result: RequirementResult) -> str:
+        """Return the ids of who cannot fill a factor: a part in the work, heard already, or not fit for it."""
+        names = self._everywhere | self._misfits(_factor(_step(result, self.assessment), result), result.policy)
+        ids = sorted(self._users[name].pk for name in names if name in self._users)
+        return f" {' '.join(map(str, ids))} " if ids else ""
+
+    def asked(self, tasks: Iterable[ReviewTask]) -> list[User]:
+        """Return who could do one of the tasks, by name."""
+        tasks = list(tasks)
+        known = ((self._users.get(p.username), p.groups) for p in self.assessment.facts.people)
+        return [
+            user
+            for user, groups in known
+            if user and any(task.group in groups and f" {user.pk} " not in task.not_for for task in tasks)
+        ]
+
+    @cached_property
+    def _users(self) -> dict[str, User]:
+        facts = self.assessment.facts
+        names = {p.username for p in facts.people} | self._everywhere | set(facts.authors.values())
+        return {user.username: user for user in User.objects.filter(username__in=names)}
+
+    @cached_property
+    def _everywhere(self) -> set[str]:
+        heard = {name for r in self.assessment.facts.reviews if r.counts for name in (r.reviewer, r.on_behalf_of) if name}
+        return heard | set(self.assessment.barred)
+
+    def _misfits(self, factor: Factor, policy: str) -> set[str]:
+        found: set[str] = set()
+        if "outside_owner_team" in factor.constraints:
+            found |= {p.username for p in self.assessment.facts.people if p.in_owner_team}
+        if "not_policy_author" in factor.constraints:
+            found |= {pin.author for pin in self.assessment.pins if pin.policy == policy and pin.author}
+        return found
+
+
+def _brought_up_to_date(task: ReviewTask, result: RequirementResult, people: _People) -> bool:
+    """Change an open task to what waits now, and return whether it differed.
+
+    Whoever approved holds no claim on the rest any more.
+    """
+    not_for = people.not_for(result)
     done = task.claimed_by is not None and task.claimed_by.username in result.people
-    if task.missing == result.missing and not done:
+    if (task.missing, task.not_for) == (result.missing, not_for) and not done:
         return False
-    task.missing = result.missing
+    task.missing, task.not_for = result.missing, not_for
     if done:
-        task.claimed_by = task.claimed_at = None
+        task.claimed_by = task.claimed_at = task.claim_ends_at = None
     return True
 
 
-def _tasks(
-    request: PromotionRequest, results: Iterable[RequirementResult], assessment: Assessment, now: datetime
-) -> list[ReviewTask]:
-    policies = {policy.name: policy for policy in (compile_policy(pin.document) for pin in assessment.pins)}
-    made = []
-    for result in results:
-        policy = policies[result.policy]
-        step = _step(policy, result.step)
-        made.append(
-            ReviewTask(
-                request=request,
-                policy=result.policy,
-                step=result.step,
-                group=result.group,
-                factor=result.id,
-                missing=result.missing,
-                opened_at=now,
-                due_at=_due(policy, step, now),
-                escalate_to=step.escalate_to,
-            )
-        )
-    return made
+def _opened(
+    request: PromotionRequest,
+    result: RequirementResult,
+    people: _People,
+    named: Callable[[str], BusinessCalendar],
+    now: datetime,
+) -> ReviewTask:
+    """Return the task for what waits from now on, with its due time and when the clock must look at it first."""
+    step = _step(result, people.assessment)
+    task = ReviewTask(
+        request=request,
+        policy=result.policy,
+        step=result.step,
+        group=result.group,
+        factor=result.id,
+        missing=result.missing,
+        opened_at=now,
+        press_at=now + WITHOUT_DUE,
+        escalate_to=step.escalate_to,
+        not_for=people.not_for(result),
+    )
+    if step.due is not None:
+        calendar = named(next(pin.compiled.calendar for pin in people.assessment.pins if pin.policy == result.policy))
+        task.due_at = task.press_at = step.due.after(now, calendar)
+        before = reminder_before(task.due_at, calendar)
+        task.attend_at = before if before > now else task.due_at
+    return task
 
 
-def _step(policy: CompiledPolicy, name: str) -> Step:
-    steps = (*policy.steps, *(policy.rollback.steps if policy.rollback else ()))
-    return next(step for step in steps if step.name == name)
+def _step(result: RequirementResult, assessment: Assessment) -> Step:
+    policy = next(pin.compiled for pin in assessment.pins if pin.policy == result.policy)
+    return next(step for step in steps_of(policy, assessment.facts) if step.name == result.step)
 
 
-def _due(policy: CompiledPolicy, step: Step, now: datetime) -> datetime | None:
-    from workflows.calendars import named
-
-    return step.due.after(now, named(policy.calendar)) if step.due else None
+def _factor(step: Step, result: RequirementResult) -> Factor:
+    """Return a result's factor: the one of its group, or of several the one that the number in the id names."""
+    of_group = [factor for factor in step.factors if factor.group == result.group]
+    return of_group[0] if len(of_group) == 1 else step.factors[int(result.id.rpartition("-")[2]) - 1]

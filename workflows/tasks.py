@@ -16,7 +16,7 @@ from core.errors import Conflict
 from governance import ledger
 from governance.commands.checks import RUN_CHECK
 from webhooks import delivery, fanout
-from workflows import checking
+from workflows import checking, mail
 from workflows.commands import execution
 from workflows.commands import requests as request_commands
 from workflows.lifecycle import ADVANCE, EXECUTE
@@ -100,6 +100,18 @@ def execute_request(*, request_id: int, **_: Any) -> None:
 def run_check(*, run_id: str, lease: jobs.Lease, **_: Any) -> None:
     """Measure a check run."""
     checking.run_check(run_id=run_id, worker=worker_name(), lease=lease)
+
+
+@jobs.handler(mail.BUNDLE)
+def bundle_mail(*, user_ids: list[int], **_: Any) -> None:
+    """Queue a message for each person that was told something."""
+    mail.bundle(user_ids=user_ids)
+
+
+@jobs.handler(mail.SEND)
+def send_mail(*, user_id: int, **_: Any) -> None:
+    """Send a person what is new."""
+    mail.send(user_id=user_id)
 
 
 def worker_name() -> str:

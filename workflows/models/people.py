@@ -33,7 +33,7 @@ class ReviewTask(models.Model):
     claim_ends_at = models.DateTimeField(null=True, blank=True)  # then it lapses by itself
     press_at = models.DateTimeField(default=timezone.now)  # its place in inboxes: when due, else behind all that are, by age
     attend_at = models.DateTimeField(null=True, blank=True)  # when the clock must remind or escalate next
-    # Names, each between spaces: who had a part in the work, was heard already, or does not fit the factor.
+    # Ids of accounts, each between spaces: who had a part in the work, was heard already, or does not fit the factor.
     not_for = models.TextField(blank=True, default="")
     reminded_at = models.DateTimeField(null=True, blank=True)
     escalated_at = models.DateTimeField(null=True, blank=True)
