@@ -21,7 +21,12 @@ EXECUTE = "workflows.execute_request"
 
 
 def lock(request_id: int) -> PromotionRequest | None:
-    """Return a request with its row locked, and what commands read of it; None if there is none."""
+    """Return a request with its model's row and its own locked, and what commands read of it; None if there is none.
+
+    The model comes first here and in ``subjects``: whoever locks in another order could meet others head on.
+    """
+    models = RegisteredModel.objects.filter(promotion_requests=request_id)
+    RegisteredModel.objects.select_for_update(no_key=True).filter(pk__in=models.values("pk")).first()
     return (
         PromotionRequest.objects.select_for_update(of=("self",))
         .select_related("model", "version__model", "version__created_by__responsible", "requested_by__responsible")
@@ -72,7 +77,12 @@ def wake(request_id: int) -> None:
 
 def wake_model(model: RegisteredModel) -> None:
     """Have every open request of a model judged again: something that its policies may look at has changed."""
-    for request_id in PromotionRequest.objects.filter(model=model, state__in=OPEN_STATES).values_list("pk", flat=True):
+    wake_requests(model=model)
+
+
+def wake_requests(**of: Any) -> None:
+    """Have the open requests that fit these lookups judged again; one statement where there are none."""
+    for request_id in PromotionRequest.objects.filter(state__in=OPEN_STATES, **of).values_list("pk", flat=True):
         wake(request_id)
 
 

@@ -10,7 +10,7 @@ from registry.models import ModelVersion, RegisteredModel
 
 def locked_model(actor: Actor, name: str, permission: Permission) -> RegisteredModel:
     """Return a model with its row locked. Raises NotFound when absent or hidden, Denied without the right."""
-    rows = RegisteredModel.objects.select_for_update().filter(name=name, deleted_at__isnull=True)
+    rows = RegisteredModel.objects.select_for_update(no_key=True).filter(name=name, deleted_at__isnull=True)
     found = access.visible(actor, rows, Permission.MODEL_READ).first()
     if found is None:
         raise NotFound(f"There is no registered model {name!r}, or you may not see it.")

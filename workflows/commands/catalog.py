@@ -17,6 +17,7 @@ from registry import stages as stage_graph
 from registry.models import ModelVersion, RegisteredModel
 from tracking import commands as tracking_commands
 from workflows.gatekeeping import governed_places, observe, refusal
+from workflows.lifecycle import wake_requests
 from workflows.models import OPEN_STATES
 from workflows.subjects import locked_model, locked_version
 
@@ -135,9 +136,11 @@ def _staying_bound(actor: Actor, model_name: str) -> Iterator[None]:
     rows = RegisteredModel.objects.filter(name=model_name, deleted_at__isnull=True)
     if not any_bound_by_trait():
         yield
+        wake_requests(model__name=model_name, model__deleted_at=None)  # traits are facts that policies look at
         return
     before = [b.name for model in rows for b in bindings_by_trait(model)]
     yield
+    wake_requests(model__name=model_name, model__deleted_at=None)
     after = {b.name for model in rows.all() for b in bindings_by_trait(model)}
     if (freed := [name for name in before if name not in after]) and not actor.grants(Permission.POLICY_PUBLISH):
         raise Denied(

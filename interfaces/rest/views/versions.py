@@ -9,7 +9,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from governance.commands import cards
 from governance.models import TargetKind
 from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
@@ -22,7 +21,7 @@ from interfaces.rest.views.models import AsOf
 from registry import commands as registry_commands
 from registry import queries as registry_queries
 from registry.queries import FileLine, VersionDetail, VersionSummary
-from workflows.commands import catalog
+from workflows.commands import catalog, evidence
 from workflows.queries import requests as request_queries
 from workflows.queries.requests import DecisionHistory
 
@@ -139,7 +138,7 @@ class VersionCard(Endpoint):
     @describe("write_card", body=Card, response=CardRow)
     def put(self, request: Request, name: str, number: int) -> Response:
         """Write the next revision of a version's model card; the same text again keeps the revision."""
-        written = cards.write_card(actor=actor_of(request), model_name=name, version=number, **read(Card, request))
+        written = evidence.write_card(actor=actor_of(request), model_name=name, version=number, **read(Card, request))
         return Response(reads.card_row(written))
 
 
