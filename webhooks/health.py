@@ -13,8 +13,10 @@ from webhooks.models import DeliveryState, EndpointState, WebhookDelivery, Webho
 from webhooks.sending import Answer
 
 FAILING_DAYS = 5
-_FIRST_HOLD = timedelta(seconds=5)
-_HOLD = timedelta(minutes=5)
+SLOW_MS = 5000
+_SHORTEST_HOLD = timedelta(seconds=5)
+_LONGEST_HOLD = timedelta(minutes=5)
+_SLOW_HOLD = timedelta(seconds=30)
 _GONE = 410
 
 
@@ -29,23 +31,28 @@ def locked(**which: object) -> QuerySet[WebhookEndpoint]:
 def note(endpoint: WebhookEndpoint, answer: Answer, now: datetime) -> None:
     """Note on an endpoint that is held what came of an attempt.
 
-    A success ends the failures before. A failure holds back the endpoint's other deliveries for a while, since each would
-    occupy a worker for seconds to find out what the first one found; and after days without success it disables the endpoint.
+    A failure holds back the endpoint's other deliveries, since each would occupy a worker for seconds to find out what the
+    first one found: for as long as it has failed so far, within bounds. So does a slow success, for a while, or one receiver
+    that takes its time would keep the workers from all others. After days without success the endpoint is disabled.
     """
-    if endpoint.state != EndpointState.ACTIVE or (answer.delivered and endpoint.failing_since is None):
+    if endpoint.state != EndpointState.ACTIVE:
         return
     if answer.delivered:
-        endpoint.failing_since = endpoint.held_until = None
-        endpoint.save(update_fields=["failing_since", "held_until"])
+        _set(endpoint, failing_since=None, held_until=now + _SLOW_HOLD if answer.duration_ms >= SLOW_MS else None)
         return
-    pause = _HOLD if endpoint.failing_since else _FIRST_HOLD
-    endpoint.failing_since = endpoint.failing_since or now
-    endpoint.held_until = now + max(pause, timedelta(seconds=min(answer.retry_after, _HOLD.seconds)))
-    endpoint.save(update_fields=["failing_since", "held_until"])
+    since = endpoint.failing_since or now
+    asked = timedelta(seconds=answer.retry_after)
+    _set(endpoint, failing_since=since, held_until=now + min(max(now - since, asked, _SHORTEST_HOLD), _LONGEST_HOLD))
     if answer.status_code == _GONE:
         disable(endpoint, actor=SYSTEM, reason="It answered 410 Gone: it wants no more events.")
-    elif endpoint.failing_since <= now - timedelta(days=FAILING_DAYS):
+    elif since <= now - timedelta(days=FAILING_DAYS):
         disable(endpoint, actor=SYSTEM, reason=f"Every attempt failed for {FAILING_DAYS} days. The last: {answer.error}")
+
+
+def _set(endpoint: WebhookEndpoint, *, failing_since: datetime | None, held_until: datetime | None) -> None:
+    if (endpoint.failing_since, endpoint.held_until) != (failing_since, held_until):
+        endpoint.failing_since, endpoint.held_until = failing_since, held_until
+        endpoint.save(update_fields=["failing_since", "held_until"])
 
 
 def disable(endpoint: WebhookEndpoint, *, actor: Actor, reason: str) -> None:

@@ -36,7 +36,7 @@ class WebhookEndpoint(models.Model):
     state = models.CharField(max_length=8, choices=EndpointState.choices, default=EndpointState.ACTIVE)
     reason = models.CharField(max_length=300, blank=True, default="")  # why it is disabled
     failing_since = models.DateTimeField(null=True, blank=True)  # the first failure since the last success
-    held_until = models.DateTimeField(null=True, blank=True)  # while it fails, its other deliveries wait for this time
+    held_until = models.DateTimeField(null=True, blank=True)  # while it fails or is slow, its other deliveries wait for this time
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     deleted_at = models.DateTimeField(null=True, blank=True)

@@ -164,16 +164,40 @@ def test_while_an_endpoint_fails_its_other_deliveries_wait(dana: User, pat: User
     tell()
     assert len(receiver.requests) == 1, "one finds out for all"
     assert WebhookDelivery.objects.filter(state=DeliveryState.PENDING).count() == 21
+    assert fresh(made).held_until - timezone.now() == timedelta(seconds=5)
     clock.shift(timedelta(seconds=20))
     work()
     assert len(receiver.requests) == 2
-    assert timedelta(minutes=4) < fresh(made).held_until - timezone.now() <= timedelta(minutes=5)
+    assert fresh(made).held_until - timezone.now() == timedelta(seconds=20), "as long as it has failed so far"
+    clock.shift(timedelta(hours=1))
+    work()
+    assert len(receiver.requests) == 3
+    assert fresh(made).held_until - timezone.now() == timedelta(minutes=5)
     receiver.answer(200)
-    clock.shift(timedelta(minutes=6))
+    clock.shift(timedelta(hours=3))
     work()
     assert WebhookDelivery.objects.filter(state=DeliveryState.DELIVERED).count() == 21
     assert (fresh(made).failing_since, fresh(made).held_until) == (None, None)
     assert len({got.headers["webhook-id"] for got in receiver.requests}) == 21
+
+
+@pytest.mark.django_db
+def test_a_slow_receiver_does_not_keep_the_workers_from_others(
+    dana: User, pat: User, receiver: Receiver, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = endpoint(pat, receiver.url)
+    make_model(dana, "m")
+    for i in range(3):
+        tag(dana, str(i))
+    monkeypatch.setattr("webhooks.health.SLOW_MS", 0)
+    tell()
+    assert len(receiver.requests) == 1 and fresh(made).held_until - timezone.now() == timedelta(seconds=30)
+    assert fresh(made).failing_since is None
+    monkeypatch.setattr("webhooks.health.SLOW_MS", 5000)
+    clock.shift(timedelta(seconds=45))
+    work()
+    assert len(receiver.requests) == 4 and fresh(made).held_until is None
+    assert set(WebhookDelivery.objects.values_list("state", "attempts")) == {(DeliveryState.DELIVERED, 1)}
 
 
 @pytest.mark.django_db
