@@ -272,7 +272,7 @@ def _remedied(said: str, fields: Mapping[str, Sequence[str]]) -> str:
         return f"{said}; a number needs a decimal point, as in 0.0, and a whole number none"
     if "'= '" in said or "'='" in said:
         return f"{said}; compare with =="
-    if "mismatched input '<EOF>'" in said or "extraneous input '<EOF>'" in said:
+    if "at '<EOF>'" in said or "input '<EOF>'" in said:
         return "Syntax error: the expression ends where more is expected; a bracket is open or a side of an operator is missing"
     if "token recognition error at: '\"" in said or "token recognition error at: ''" in said:
         return f"{said}; a text is not closed"

@@ -17,7 +17,7 @@ import msgspec
 from governance import staffing
 from governance.expressions import evaluate
 from governance.facts import Facts, WaiverFact
-from governance.policy import CompiledPolicy, Requirement, Step, factor_id
+from governance.policy import OBJECTION, CompiledPolicy, Requirement, Step, factor_id
 
 # Stored with each decision: a verdict is byte for byte the same only under the revision of the gate that reached it.
 REVISION = 2
@@ -135,7 +135,7 @@ def _judge_one(pinned: PinnedPolicy, facts: Facts) -> list[RequirementResult]:
         results.append(
             RequirementResult(
                 policy=policy.name,
-                id="no-open-objection",
+                id=OBJECTION,
                 title="No open objection",
                 state=State.UNSATISFIED,
                 reason=f"{', '.join(objections)} asked for changes or rejected",

@@ -12,13 +12,15 @@ from typing import Any
 
 from core.canonical import text_digest
 from governance.calendars import CalendarError, Duration, Window, parse_duration, window
-from governance.documents import DocumentError, Marks, Mistake, loaded, mistake, schema_mistakes
+from governance.documents import DocumentError, Marks, Mistake, loaded, mistake, position, schema_mistakes
 from governance.expressions import Expression, ExpressionError, Language, language
 from governance.reads import Reads
 from governance.schemas import BINDING_SCHEMA, PARAMETERS_SCHEMA, POLICY_SCHEMA
 
 # What a reviewer decides on can never be called immaterial.
 ALWAYS_MATERIAL = ("content", "policies")
+# What the gate calls the result that says whether somebody objects.
+OBJECTION = "no-open-objection"
 
 
 @dataclass(frozen=True)
@@ -287,21 +289,61 @@ def _meaning_mistakes(value: dict[str, Any], parameters: tuple[Parameter, ...], 
             yield mistake(
                 marks, ("parameters", parameter.name, "default"), f"the default {parameter.default!r} is not a {parameter.type}"
             )
-    names = {p.name for p in parameters}
-    for i, check in enumerate(value.get("checks", [])):
-        for name in _referenced(check):
-            if name not in names:
-                yield mistake(
-                    marks, ("checks", i), f"${{{name}}} names no parameter; the policy has {', '.join(sorted(names)) or 'none'}"
-                )
+    yield from _reference_mistakes(value, parameters, marks)
     for pattern in value.get("materiality", {}):
         if pattern.split(".")[0] in ALWAYS_MATERIAL and value["materiality"][pattern] == "immaterial":
             yield mistake(
-                marks, ("materiality", pattern), f"{pattern} is what reviewers sign and is always material; take it out"
+                marks, ("materiality", ("key", pattern)), f"{pattern} is what reviewers sign and is always material; take it out"
             )
     yield from _same_hands(value, marks)
+    yield from _factor_names(value, marks)
+    yield from _without_effect(value, marks)
+
+
+def _reference_mistakes(value: dict[str, Any], parameters: tuple[Parameter, ...], marks: Marks) -> Iterator[Mistake]:
+    types = {p.name: p.type for p in parameters}
+    for i, check in enumerate(value.get("checks", [])):
+        for path, text in _texts(check):
+            place = ("checks", i, *path)
+            match = _REFERENCE.match(text)
+            if match is None:
+                if "${" in text:
+                    yield mistake(marks, place, "a parameter stands for a whole value; write ${name} with nothing around it")
+            elif match[1] not in types:
+                yield mistake(marks, place, f"{text} names no parameter; the policy has {', '.join(sorted(types)) or 'none'}")
+            elif path == ("dataset",) and types[match[1]] != "text":
+                yield mistake(marks, place, f"{text} is a {types[match[1]]}; a data set's name needs a parameter of type text")
+
+
+def _factor_names(value: dict[str, Any], marks: Marks) -> Iterator[Mistake]:
+    """Results are told apart by policy and id, so a factor's must differ from the requirements' and the other factors'."""
+    for path, steps in _step_lists(value):
+        seen = {item["id"] for item in value["requirements"]} | {OBJECTION}
+        for i, step in enumerate(steps):
+            groups = [factor["group"] for factor in step["factors"]]
+            for j in range(len(groups)):
+                name = factor_id(step["name"], groups, j)
+                if name in seen:
+                    yield mistake(
+                        marks, (*path, i, "factors", j), f"its result would be called {name}, as another is; rename the step"
+                    )
+                seen.add(name)
+
+
+def _without_effect(value: dict[str, Any], marks: Marks) -> Iterator[Mistake]:
     if "rollback" in value and "steps" not in value:
         yield mistake(marks, ("rollback",), "rollback shortens the steps, and the policy has none; give it steps")
+    if "on_timeout" in value and "expires_after_days" not in value:
+        yield mistake(marks, ("on_timeout",), "on_timeout follows expires_after_days, which is not given; give it")
+    for path, part in [
+        *(((*path, i), step) for path, steps in _step_lists(value) for i, step in enumerate(steps)),
+        (("validity",), value.get("validity", {})),
+    ]:
+        if "escalate_to" in part and "due" not in part:
+            yield mistake(marks, (*path, "escalate_to"), "nobody is told as long as nothing is due; give due beside escalate_to")
+    validity = value.get("validity", {})
+    if validity and "days" not in validity and not validity.get("re_review_on"):
+        yield mistake(marks, ("validity",), "validity asks for no re-review; give days or re_review_on")
 
 
 def _repeated(items: list[dict[str, Any]], key: str, path: tuple[Any, ...], marks: Marks) -> Iterator[Mistake]:
@@ -338,7 +380,7 @@ class _Compiler:
 
     def __init__(self, language: Language, marks: Marks, document: str) -> None:
         self.language, self.mistakes, self._compiled = language, list[Mistake](), list[Expression | None]()
-        self._marks, self._document, self._lines = marks, document, document.splitlines()
+        self._marks, self._document = marks, document
 
     def policy(self, value: dict[str, Any], parameters: tuple[Parameter, ...]) -> CompiledPolicy:
         """Return the policy; worth something only if there are no mistakes."""
@@ -415,18 +457,29 @@ class _Compiler:
         )
 
     def _release(self, item: dict[str, Any]) -> Release:
-        windows = []
-        for i, spec in enumerate(item.get("windows", [])):
-            path = ("release", "windows", i)
-            duration = self._duration((*path, "duration"), spec["duration"])
-            if duration is None:
-                continue
-            try:
-                starts = datetime.fromisoformat(spec["starts"])
-                windows.append(window(starts, _clock_time(duration), spec["timezone"], spec.get("rrule", "")))
-            except (CalendarError, ValueError) as error:
-                self.mistakes.append(mistake(self._marks, path, str(error)))
-        return Release(item.get("execute") == "on_demand", tuple(windows))
+        windows = [self._window(("release", "windows", i), spec) for i, spec in enumerate(item.get("windows", []))]
+        return Release(item.get("execute") == "on_demand", tuple(made for made in windows if made is not None))
+
+    def _window(self, path: tuple[Any, ...], spec: dict[str, Any]) -> Window | None:
+        duration = self._duration((*path, "duration"), spec["duration"])
+        if duration is None:
+            return None
+        zone, begins, lasts = spec["timezone"], datetime(2026, 1, 5), timedelta(hours=1)  # noqa: DTZ001 local times
+        # One part after the other joins what works, so that a mistake stands at its own place.
+        part = "timezone"
+        try:
+            window(begins, lasts, zone)
+            part = "starts"
+            begins = datetime.fromisoformat(spec["starts"])
+            window(begins, lasts, zone)
+            part = "duration"
+            lasts = _clock_time(duration)
+            window(begins, lasts, zone)
+            part = "rrule"
+            return window(begins, lasts, zone, spec.get("rrule", ""))
+        except (CalendarError, ValueError) as error:
+            self.mistakes.append(mistake(self._marks, (*path, part), f"{part}: {error}"))
+            return None
 
     def _duration(self, path: tuple[Any, ...], text: str | None) -> Duration | None:
         if text is None:
@@ -454,19 +507,9 @@ class _Compiler:
             self._compiled.append(self.language.compile(text, expected))
             return self._compiled[-1]
         except ExpressionError as error:
-            line, column = self._place(path, error)
+            line, column = position(self._document, self._marks[path], text, error.line, error.column)
             self.mistakes.append(Mistake(line, column, f"{path[-1]}: {error.message}"))
             return None
-
-    def _place(self, path: tuple[Any, ...], error: ExpressionError) -> tuple[int, int]:
-        line, column = self._marks[path]
-        start = self._lines[line][column : column + 1]
-        if start in ("|", ">"):
-            at = line + error.line
-            text = self._lines[at] if at < len(self._lines) else ""
-            return at + 1, len(text) - len(text.lstrip()) + error.column
-        quote = 1 if start in ("'", '"') else 0
-        return line + error.line, (column + quote if error.line == 1 else 0) + error.column
 
 
 def _read(expressions: Iterable[Expression | None]) -> Reads:
@@ -494,16 +537,12 @@ def _fits(value: Any, kind: str) -> bool:
 _REFERENCE = re.compile(r"^\$\{([a-z_][a-z0-9_]*)\}$")
 
 
-def _referenced(value: Any) -> Iterator[str]:
+def _texts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
     if isinstance(value, str):
-        if match := _REFERENCE.match(value):
-            yield match[1]
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _referenced(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _referenced(item)
+        yield path, value
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(item, (*path, key))
 
 
 def _substituted(value: Any, values: Mapping[str, Any]) -> Any:

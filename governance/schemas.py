@@ -14,7 +14,7 @@ _GROUP = {"type": "string", "minLength": 1, "maxLength": 150}
 _DURATION = {
     "type": "string",
     "pattern": "^[1-9][0-9]{0,3} (business )?(hour|day)s?$",
-    "description": "such as 36 hours, 2 days, 16 business hours or 3 business days",
+    "description": "a time such as 36 hours, 2 days, 16 business hours or 3 business days",
 }
 
 _FACTOR = {
@@ -35,12 +35,12 @@ _STEP = {
         "name": {"type": "string", "pattern": NAME},
         "title": _TEXT,
         "applies_if": _EXPRESSION,
-        "factors": {"type": "array", "minItems": 1, "items": _FACTOR},
+        "factors": {"type": "array", "minItems": 1, "maxItems": 10, "items": _FACTOR},
         "due": _DURATION,
         "escalate_to": _GROUP,
     },
 }
-_STEPS = {"type": "array", "minItems": 1, "items": _STEP}
+_STEPS = {"type": "array", "minItems": 1, "maxItems": 20, "items": _STEP}
 
 POLICY_SCHEMA: dict[str, Any] = {
     "$schema": DIALECT,
@@ -48,6 +48,7 @@ POLICY_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["kind", "name", "requirements"],
+    "x-instead": {"approvals": "steps: [{name: review, factors: [{group: reviewer, count: 2}]}]"},
     "properties": {
         "kind": {"const": "Policy"},
         "name": {"type": "string", "pattern": NAME},
@@ -55,7 +56,10 @@ POLICY_SCHEMA: dict[str, Any] = {
         "description": {"type": "string"},
         "parameters": {
             "type": "object",
-            "propertyNames": {"pattern": "^[a-z_][a-z0-9_]*$"},
+            "propertyNames": {
+                "pattern": "^[a-z_][a-z0-9_]*$",
+                "description": "lower-case letters, digits and underscores, as in min_roc_auc",
+            },
             "additionalProperties": {
                 "type": "object",
                 "additionalProperties": False,
@@ -116,7 +120,7 @@ POLICY_SCHEMA: dict[str, Any] = {
         "calendar": {"type": "string", "pattern": NAME, "description": "the business calendar that due times go by"},
         "materiality": {
             "type": "object",
-            "description": "pattern on what a reviewer saw, such as card.contact* -> whether a change makes reviews stale; the first that fits",
+            "description": "pattern on what a reviewer saw, such as card.contact*: material or immaterial; the first that fits decides",
             "additionalProperties": {"enum": ["material", "immaterial"]},
         },
         "waivers": {
@@ -151,7 +155,10 @@ POLICY_SCHEMA: dict[str, Any] = {
                             },
                             "duration": _DURATION,
                             "timezone": _TEXT,
-                            "rrule": {"type": "string", "description": "RFC 5545 recurrence, such as FREQ=WEEKLY;BYDAY=MO,TU"},
+                            "rrule": {
+                                "type": "string",
+                                "description": "a recurrence as in RFC 5545, such as FREQ=WEEKLY;BYDAY=MO,TU",
+                            },
                         },
                     },
                 },
@@ -214,7 +221,7 @@ BINDING_SCHEMA: dict[str, Any] = {
         "since": {
             "type": "string",
             "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z)?$",
-            "description": "UTC; in force from then on, or at once",
+            "description": "a date such as 2026-01-31, or a moment in UTC such as 2026-01-31T09:00Z, from which it is in force",
         },
         "match": {
             "type": "object",
@@ -230,12 +237,12 @@ BINDING_SCHEMA: dict[str, Any] = {
             "additionalProperties": False,
             "minProperties": 1,
             "properties": {
-                "stages": {"type": "array", "items": _TEXT},
-                "aliases": {"type": "array", "items": _TEXT},
+                "stages": {"type": "array", "items": _TEXT, "minItems": 1},
+                "aliases": {"type": "array", "items": _TEXT, "minItems": 1},
             },
         },
         "parameters": {
-            "description": "values of its own, or the name of published parameters",
+            "description": "values of its own such as {min_roc_auc: 0.7}, or the name of published parameters",
             "type": ["object", "string"],
             "additionalProperties": _SCALAR,
         },
