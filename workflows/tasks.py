@@ -17,7 +17,7 @@ from governance import ledger
 from governance.commands.checks import RUN_CHECK
 from webhooks import delivery, fanout
 from workflows import checking, mail
-from workflows.commands import execution
+from workflows.commands import break_glass, execution, re_reviews
 from workflows.commands import requests as request_commands
 from workflows.lifecycle import ADVANCE, EXECUTE
 
@@ -74,6 +74,18 @@ def tidy_deliveries(**_: object) -> None:
     delivery.tidy()
 
 
+@shared_task(name="workflows.end_emergencies")
+def end_emergencies(**_: object) -> None:
+    """End the emergencies whose time is over."""
+    break_glass.end_what_is_over(actor=SYSTEM)
+
+
+@shared_task(name="workflows.due_re_reviews")
+def due_re_reviews(**_: object) -> None:
+    """Ask for the re-reviews whose time has come, and escalate those not done in time."""
+    re_reviews.due_re_reviews(actor=SYSTEM)
+
+
 @jobs.handler(delivery.DELIVER)
 def deliver(*, delivery_id: str, attempt: int, **_: Any) -> None:
     """Send an event to an endpoint."""
@@ -93,6 +105,16 @@ def execute_request(*, request_id: int, **_: Any) -> None:
         execution.execute_request(actor=SYSTEM, request_id=request_id)
     except Conflict as error:
         if error.code != "not_approved":
+            raise
+
+
+@jobs.handler(break_glass.REVERT)
+def revert_break_glass(*, break_glass_id: int, **_: Any) -> None:
+    """Put back what an emergency moved away. Safe to run twice, and after somebody did it by hand: it is not in force any more."""
+    try:
+        break_glass.revert_break_glass(actor=SYSTEM, break_glass_id=break_glass_id)
+    except Conflict as error:
+        if error.code != "wrong_state":
             raise
 
 
