@@ -22,6 +22,7 @@ from core.models import Job, JobState
 from governance.commands import checks as check_commands
 from governance.commands.checks import CheckResult
 from governance.models import CheckRun, CheckState
+from workflows.commands import findings
 from workflows.lifecycle import ADVANCE, EXECUTE, wake
 from workflows.models import PromotionRequest
 from workflows.runner import sandbox
@@ -137,9 +138,11 @@ def _result(outcome: Outcome) -> CheckResult:
 
 def _finish(run: CheckRun, worker: str, result: CheckResult) -> None:
     with transaction.atomic():
-        if check_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker=worker, result=result) is None:
+        finished = check_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker=worker, result=result)
+        if finished is None:
             log.warning("check run %s was finished by another worker; this result is dropped", run.pk)
             return
+        findings.raise_from_check(actor=SYSTEM, run=finished)
         for request_id in run.request_links.values_list("request_id", flat=True):
             wake(request_id)
 

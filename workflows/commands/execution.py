@@ -15,7 +15,7 @@ from governance.models import Decision, DecisionPurpose
 from registry import placement
 from workflows import holds, notifications, task_rows
 from workflows.assessment import Assessment, assess, holder, store_decision
-from workflows.commands import re_reviews
+from workflows.commands import break_glass, re_reviews
 from workflows.commands.requests import queue_checks
 from workflows.gatekeeping import requirement_details
 from workflows.lifecycle import EXECUTE, asked, lock, locked_request, move, wake
@@ -128,6 +128,7 @@ def finish_execution(*, actor: Actor, request_id: int) -> PromotionRequest:
 def _place(actor: Actor, request: PromotionRequest, assessment: Assessment) -> None:
     decision = store_decision(request.version, assessment, DecisionPurpose.EXECUTE, request)
     if request.kind != RequestKind.RE_REVIEW:
+        break_glass.superseded_by(actor=actor, request=request)
         if request.target_kind == "stage":
             placement.assign_stage(
                 request.version, request.target, actor=actor, archive_existing=request.archive_existing, request_id=request.pk
