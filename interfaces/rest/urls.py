@@ -5,7 +5,19 @@ from __future__ import annotations
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from interfaces.rest.views import accounts, audit, checks, datasets, description, models, policies, requests, versions, webhooks
+from interfaces.rest.views import (
+    accounts,
+    audit,
+    checks,
+    datasets,
+    description,
+    models,
+    operations,
+    policies,
+    requests,
+    versions,
+    webhooks,
+)
 
 
 class NameConverter(StringConverter):
@@ -35,6 +47,7 @@ _MODEL = "models/<name:name>/"
 _VERSION = f"{_MODEL}versions/<number:number>/"
 _REQUEST = "promotion-requests/<number:request_id>/"
 _WEBHOOK = "webhooks/<number:number>/"
+_EMERGENCY = "break-glass/<number:number>/"
 
 urlpatterns = [
     path("models/", models.Models.as_view(), name="models"),
@@ -69,9 +82,13 @@ urlpatterns = [
     path("policies/", policies.Policies.as_view(), name="policies"),
     path("policies/<name:name>/", policies.OnePolicy.as_view(), name="policy"),
     path("policies/<name:name>/revisions/<number:number>/", policies.OneRevision.as_view(), name="policy-revision"),
+    path("policies/<name:name>/simulate/", policies.Simulate.as_view(), name="policy-simulate"),
+    path("parameters/", policies.Parameters.as_view(), name="parameter-sets"),
+    path("parameters/<name:name>/", policies.OneParameters.as_view(), name="parameter-set"),
     path("bindings/", policies.Bindings.as_view(), name="bindings"),
     path("bindings/<name:name>/", policies.OneBinding.as_view(), name="binding"),
     path("policy-schema.json", policies.PolicySchema.as_view(), name="policy-schema"),
+    path("parameters-schema.json", policies.ParametersSchema.as_view(), name="parameters-schema"),
     path("binding-schema.json", policies.BindingSchema.as_view(), name="binding-schema"),
     path("datasets/", datasets.Datasets.as_view(), name="datasets"),
     path("datasets/<name:name>/", datasets.OneDataset.as_view(), name="dataset"),
@@ -89,6 +106,18 @@ urlpatterns = [
     path(f"{_WEBHOOK}rotate-secret/", webhooks.RotateSecret.as_view(), name="webhook-rotate-secret"),
     path(f"{_WEBHOOK}test/", webhooks.SendTest.as_view(), name="webhook-test"),
     path(f"{_WEBHOOK}deliveries/", webhooks.Deliveries.as_view(), name="webhook-deliveries"),
+    path("freezes/", operations.Freezes.as_view(), name="freezes"),
+    path("freezes/calendar.ics", operations.FreezeFeed.as_view(), name="freeze-feed"),
+    path("freezes/<name:name>/", operations.OneFreeze.as_view(), name="freeze"),
+    path("calendars/", operations.Calendars.as_view(), name="calendars"),
+    path("break-glass/", operations.Emergencies.as_view(), name="emergencies"),
+    path(_EMERGENCY, operations.OneEmergency.as_view(), name="emergency"),
+    path(f"{_EMERGENCY}confirm/", operations.ConfirmEmergency.as_view(), name="emergency-confirm"),
+    path(f"{_EMERGENCY}refuse/", operations.RefuseEmergency.as_view(), name="emergency-refuse"),
+    path(f"{_EMERGENCY}revert/", operations.RevertEmergency.as_view(), name="emergency-revert"),
+    path(f"{_EMERGENCY}close/", operations.CloseEmergency.as_view(), name="emergency-close"),
+    path("re-reviews/", operations.ReReviews.as_view(), name="re-reviews"),
+    path(f"{_MODEL}events/", operations.ModelEvents.as_view(), name="model-events"),
     path("me/", accounts.WhoAmI.as_view(), name="me"),
     path("tokens/", accounts.Tokens.as_view(), name="tokens"),
     path("tokens/<name:prefix>/", accounts.OneToken.as_view(), name="token"),
