@@ -30,7 +30,7 @@ SPACING = timedelta(minutes=1)
 # What is older than this when mail is set up, or works again, is left to the inbox.
 FRESH = timedelta(days=1)
 MOST_LINES = 50
-_ATTEMPTS = 8  # the last about four minutes after the first
+_ATTEMPTS = 20  # with the back-off of jobs, over about an hour
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -84,7 +84,7 @@ def message(user: User, notes: Sequence[Notification]) -> EmailMultiAlternatives
         "subject": subject(notes),
     }
     made = EmailMultiAlternatives(
-        subject=context["subject"],
+        subject=subject(notes),
         body=render_to_string("mail/notifications.txt", context),
         from_email=settings.DEFAULT_FROM_EMAIL,
         to=[user.email],

@@ -32,7 +32,7 @@ def follow(request: PromotionRequest, assessment: Assessment) -> None:
     """
     now = timezone.now()
     waiting = _waiting(assessment.verdict.waiting) if request.state == "in_review" else {}
-    held = {(t.policy, t.factor, t.group): t for t in request.tasks.filter(closed_at=None).select_related("claimed_by")}
+    held = {(t.policy, t.factor, t.group): t for t in request.tasks.filter(closed_at=None)}
     if over := [task.pk for key, task in held.items() if key not in waiting]:
         ReviewTask.objects.filter(pk__in=over).update(closed_at=now)
     if not waiting:
@@ -110,15 +110,14 @@ class _People:
 def _brought_up_to_date(task: ReviewTask, result: RequirementResult, people: _People) -> bool:
     """Change an open task to what waits now, and return whether it differed.
 
-    Whoever approved holds no claim on the rest any more.
+    Whom it does not wait for any more, such as who reviewed, holds no claim on the rest.
     """
     not_for = people.not_for(result)
-    done = task.claimed_by is not None and task.claimed_by.username in result.people
-    if (task.missing, task.not_for) == (result.missing, not_for) and not done:
+    if (task.missing, task.not_for) == (result.missing, not_for):
         return False
     task.missing, task.not_for = result.missing, not_for
-    if done:
-        task.claimed_by = task.claimed_at = task.claim_ends_at = None
+    if f" {task.claimed_by_id} " in not_for:
+        task.claimed_by_id = task.claimed_at = task.claim_ends_at = None
     return True
 
 

@@ -17,7 +17,7 @@ from governance import ledger
 from governance.commands.checks import RUN_CHECK
 from webhooks import delivery, fanout
 from workflows import checking, mail
-from workflows.commands import break_glass, execution, re_reviews
+from workflows.commands import break_glass, execution, inbox, re_reviews
 from workflows.commands import requests as request_commands
 from workflows.lifecycle import ADVANCE, EXECUTE
 
@@ -58,6 +58,13 @@ def collect_artifacts(**_: object) -> None:
 def expire_requests(**_: object) -> None:
     """Close requests whose time ended."""
     request_commands.expire_requests(actor=SYSTEM)
+
+
+@shared_task(name="workflows.remind_and_escalate")
+def remind_and_escalate(**_: object) -> None:
+    """Remind of reviews that are due, and escalate what is late."""
+    while inbox.remind_and_escalate(actor=SYSTEM):
+        pass
 
 
 @shared_task(name="workflows.fan_out_events")
