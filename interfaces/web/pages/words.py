@@ -19,23 +19,35 @@ class Status:
 _REQUIREMENT = {
     "satisfied": Status("pass", "Passed"),
     "unsatisfied": Status("fail", "Failed"),
-    "error": Status("fail", "Failed"),
+    "error": Status("fail", "Error"),
     "pending": Status("run", "Running"),
     "waived": Status("waive", "Waived"),
+    "overridden": Status("waive", "Overridden"),
     "not_applicable": Status("pass", "Not needed"),
 }
 
 _REQUEST = {
+    "draft": Status("wait", "Draft"),
     "checking": Status("run", "Open, checks running"),
     "in_review": Status("wait", "Open, in review"),
     "changes_requested": Status("warn", "Changes asked for"),
     "approved": Status("pass", "Approved, not carried out"),
+    "executing": Status("run", "Being carried out"),
     "done": Status("pass", "Promoted"),
     "rejected": Status("fail", "Rejected"),
     "withdrawn": Status("wait", "Withdrawn"),
     "expired": Status("wait", "Expired"),
     "superseded": Status("wait", "Superseded"),
     "failed": Status("fail", "Failed"),
+}
+
+_DONE = {"rollback": "Rolled back", "re_review": "Confirmed"}
+_KIND = {"promotion": "Promotion", "rollback": "Rollback", "re_review": "Re-review"}
+
+_MODE = {
+    "enforce": Status("acc", "Enforced"),
+    "warn": Status("warn", "Warns only"),
+    "shadow": Status("wait", "Shadow"),
 }
 
 _CHECK = {
@@ -109,14 +121,26 @@ _LIMIT_SIGN = {"at_least": "≥", "at_most": "≤", "equal": ""}
 
 def requirement(state: str, kind: str = "evidence") -> Status:
     """Return the status of a requirement. Missing approval is waiting, not failure."""
-    if kind == "approval" and state in ("unsatisfied", "pending"):
+    if kind == "approval" and state == "pending":
         return Status("wait", "Waiting")
     return _REQUIREMENT[state]
 
 
-def request(state: str) -> Status:
-    """Return the status of a promotion request."""
+def request(state: str, kind: str = "promotion") -> Status:
+    """Return the status of a request."""
+    if state == "done" and kind in _DONE:
+        return Status("pass", _DONE[kind])
     return _REQUEST[state]
+
+
+def kind(value: str) -> str:
+    """Return what sort of request it is."""
+    return _KIND[value]
+
+
+def mode(value: str) -> Status:
+    """Return how a policy is bound: whether it blocks, warns, or only looks on."""
+    return _MODE[value]
 
 
 def check(state: str) -> Status:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from governance.models import CheckState, Severity
+from governance.gate import State
+from governance.models import BindingMode, CheckState, Severity
 from interfaces.web.pages import words
-from workflows.models import RequestState, ReviewVerdict
+from workflows.models import RequestKind, RequestState, ReviewVerdict
 
 NOW = datetime(2026, 11, 20, 14, 36, tzinfo=UTC)
 
@@ -22,9 +23,15 @@ def test_every_state_of_the_domain_has_its_word() -> None:
         assert words.verdict(verdict).word
     for severity in Severity.values:
         assert words.severity(severity).word
-    for state in ("satisfied", "unsatisfied", "error", "pending", "not_applicable"):
-        assert words.requirement(state).word
+    for state in State:
+        assert words.requirement(state.value).word
+    for kind in RequestKind.values:
+        assert words.kind(kind) and words.request("done", kind).word
+    assert {words.request("done", kind).word for kind in RequestKind.values} == {"Promoted", "Rolled back", "Confirmed"}
+    for mode in BindingMode.values:
+        assert words.mode(mode).word
     assert words.requirement("pending", "approval") == words.Status("wait", "Waiting")
+    assert words.requirement("unsatisfied", "approval").word == "Failed"  # somebody objects: that is no waiting
 
 
 @pytest.mark.parametrize(
