@@ -157,8 +157,11 @@ class Language:
             return {key: self._message(item, value[key], shape and shape[key]) for key in keys}
         if item not in _SCALARS:
             return self._message(item, value, shape)
-        # A number that was not measured must satisfy no comparison, neither way: NaN does that, an unset 0 would not.
-        return _NOT_MEASURED if value is None and item == "number" else value
+        if item == "number":
+            # What was not measured must satisfy no comparison, neither way: NaN does that, an unset 0 would not. JSON knows no
+            # negative zero, and facts that come back from it must give the same.
+            return _NOT_MEASURED if value is None else value + 0.0
+        return value
 
     def _message(self, name: str, value: Any, shape: Shape) -> Any:
         fields = _PARSED[name]

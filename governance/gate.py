@@ -232,7 +232,7 @@ def _showable(expression: Any, context: Any) -> float | int | str | bool | None:
     """Return what can be shown and stored; None for what is missing, such as a first version's champion. It decides nothing."""
     value = evaluate(expression, context).value if expression is not None else None
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value + 0.0 if math.isfinite(value) else None  # JSON knows no negative zero
     if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
         return str(value)  # JSON numbers end there
     return value if isinstance(value, int | str) else None
