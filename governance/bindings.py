@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from datetime import datetime
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -11,35 +12,50 @@ from django.utils import timezone
 from governance.models import Binding, BindingMode
 from registry.models import RegisteredModel
 
+# A place counts as governed when one of these covers it; the other modes look on.
+BLOCKING = (BindingMode.ENFORCE,)
+
+
+def in_force(at: datetime) -> Q:
+    """Return the condition on bindings of being in force: begun by then and not ended yet."""
+    return Q(valid_from__lte=at) & (Q(valid_to__isnull=True) | Q(valid_to__gt=at))
+
+
+def in_force_or_to_come(at: datetime) -> Q:
+    """Return the condition on bindings of being in force, or of beginning later unless something changes."""
+    return Q(valid_to__isnull=True) | (Q(valid_to__gt=at) & Q(valid_from__lte=at))
+
 
 def bindings_for(
-    model: RegisteredModel, *, kind: str, target: str, modes: Collection[str] = (BindingMode.ENFORCE,)
+    model: RegisteredModel, *, kind: str, target: str, modes: Collection[str] = BLOCKING, at: datetime | None = None
 ) -> list[Binding]:
-    """Return the bindings in force that guard a model's way to a stage or alias, by name.
+    """Return the bindings in force that cover a model's way to a stage or alias, by name; those that block unless more are asked for.
 
-    modes: only those that enforce unless others are asked for; a place counts as governed where one enforces.
+    At most two statements; none of the traits is read where no binding goes by them.
     """
-    now = timezone.now()
-    current = Binding.objects.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=now), valid_from__lte=now, mode__in=modes)
-    rows = current.select_related("policy").order_by("name")
+    rows = Binding.objects.filter(in_force(at or timezone.now()), mode__in=modes).select_related("policy").order_by("name")
     return _covering(model, [row for row in rows if target in (row.stages if kind == "stage" else row.aliases)])
 
 
-def bindings_by_trait(model: RegisteredModel) -> list[Binding]:
-    """Return the bindings in force that cover a model because of its tags or its risk tier, by name."""
-    return _covering(model, list(_bound_by_trait().order_by("name")))
+def bindings_by_trait(model: RegisteredModel, *, modes: Collection[str] = BLOCKING) -> list[Binding]:
+    """Return the bindings that cover a model because of its tags or its risk tier, by name: in force, or to come.
+
+    One that begins tomorrow counts, so that nobody steps out of its way today.
+    """
+    return _covering(model, _bound_by_trait(modes).select_related("policy").order_by("name", "valid_from"))
 
 
-def any_bound_by_trait() -> bool:
-    """Return whether any binding in force goes by tags or risk tiers at all."""
-    return _bound_by_trait().exists()
+def any_bound_by_trait(*, modes: Collection[str] = BLOCKING) -> bool:
+    """Return whether any binding, in force or to come, goes by tags or risk tiers at all."""
+    return _bound_by_trait(modes).exists()
 
 
-def _bound_by_trait() -> QuerySet[Binding]:
-    return Binding.objects.filter(valid_to__isnull=True).exclude(tags={}, risk_tiers=[])
+def _bound_by_trait(modes: Collection[str]) -> QuerySet[Binding]:
+    return Binding.objects.filter(in_force_or_to_come(timezone.now()), mode__in=modes).exclude(tags={}, risk_tiers=[])
 
 
-def _covering(model: RegisteredModel, bindings: list[Binding]) -> list[Binding]:
+def _covering(model: RegisteredModel, bindings: Iterable[Binding]) -> list[Binding]:
+    bindings = list(bindings)
     tags = dict(model.tags.values_list("key", "value")) if any(b.tags for b in bindings) else {}
     return [
         b

@@ -11,30 +11,44 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from core import access
 from core.access import Actor, Permission
 from core.errors import NotFound
 from core.models import AuditEvent, LedgerCheckpoint
 from governance import ledger
-from governance.models import Binding, CheckRun, EvidenceTable, Finding, Measurement, Policy, PolicyRevision
+from governance.bindings import in_force, in_force_or_to_come
+from governance.models import (
+    Binding,
+    CheckRun,
+    EvidenceTable,
+    Finding,
+    Measurement,
+    ParameterSet,
+    Policy,
+    PolicyRevision,
+)
 
 
 @dataclass(frozen=True)
 class BindingRow:
-    """A policy in force: where and with what."""
+    """A policy bound: where, how and with what. state: ``in_force``, ``to_come``, ``ended``, or ``taken_back`` before it began."""
 
     name: str
     policy: str
+    mode: str
     models: list[str]
     risk_tiers: list[str]
     tags: dict[str, str]
     stages: list[str]
     aliases: list[str]
     parameters: dict[str, Any]
+    parameters_name: str
     created_by: str
     valid_from: datetime
     valid_to: datetime | None
+    state: str
 
 
 @dataclass(frozen=True)
@@ -49,39 +63,103 @@ class RevisionRow:
 
 @dataclass(frozen=True)
 class PolicyRow:
-    """A policy with its newest revision first, and the bindings that put it in force."""
+    """A policy with its newest revision first, and the bindings that put it in force, now or later."""
 
     name: str
     revisions: list[RevisionRow]
     bindings: list[BindingRow]
+    to_come: list[BindingRow]
 
 
-def policies(actor: Actor) -> list[PolicyRow]:
-    """Return every policy with its revisions and its bindings in force, by name."""
+@dataclass(frozen=True)
+class ParametersRow:
+    """One published revision of named parameters."""
+
+    name: str
+    number: int
+    policy: str
+    values: dict[str, Any]
+    digest: str
+    published_by: str
+    published_at: datetime
+
+
+@dataclass(frozen=True)
+class ParametersHistory:
+    """Named parameters with their newest revision first, and the bindings, in force or to come, that go by them."""
+
+    name: str
+    policy: str
+    revisions: list[ParametersRow]
+    bindings: list[str]
+
+
+def policies(actor: Actor, *, name: str = "") -> list[PolicyRow]:
+    """Return every policy, or the one of a name, with its revisions and its bindings, by name; three statements."""
     access.require(actor, Permission.POLICY_READ)
+    only = {"policy__name": name} if name else {}
     revisions: dict[str, list[RevisionRow]] = defaultdict(list)
-    for row in PolicyRevision.objects.select_related("policy", "published_by").order_by("-number"):
+    for row in PolicyRevision.objects.select_related("policy", "published_by").filter(**only).order_by("-number"):
         revisions[row.policy.name].append(_revision(row))
-    in_force: dict[str, list[BindingRow]] = defaultdict(list)
-    for binding in bindings(actor):
-        in_force[binding.policy].append(binding)
-    names = Policy.objects.order_by("name").values_list("name", flat=True)
-    return [PolicyRow(name, revisions[name], in_force[name]) for name in names]
+    now = timezone.now()
+    bound: dict[tuple[str, str], list[BindingRow]] = defaultdict(list)
+    rows = Binding.objects.select_related("policy", "created_by").filter(in_force_or_to_come(now), **only)
+    for binding in rows.order_by("name", "-valid_from"):
+        bound[binding.policy.name, _binding_state(binding, now)].append(_binding(binding, now))
+    names = Policy.objects.filter(**({"name": name} if name else {})).order_by("name").values_list("name", flat=True)
+    return [PolicyRow(each, revisions[each], bound[each, "in_force"], bound[each, "to_come"]) for each in names]
 
 
 def policy(actor: Actor, name: str) -> PolicyRow:
     """Return one policy. Raises NotFound."""
-    for row in policies(actor):
-        if row.name == name:
-            return row
-    raise NotFound(f"There is no policy {name!r}.")
+    found = policies(actor, name=name)
+    if not found:
+        raise NotFound(f"There is no policy {name!r}.")
+    return found[0]
 
 
-def bindings(actor: Actor, *, past: bool = False) -> list[BindingRow]:
-    """Return the bindings in force, or with ``past`` all there ever were, by name and time."""
+def bindings(actor: Actor, *, past: bool = False, as_of: datetime | None = None) -> list[BindingRow]:
+    """Return the bindings in force, now or at another moment, or with ``past`` all there ever were; by name and time."""
     access.require(actor, Permission.POLICY_READ)
-    rows = Binding.objects.select_related("policy", "created_by").order_by("name", "-valid_from")
-    return [_binding(row) for row in (rows if past else rows.filter(valid_to__isnull=True))]
+    now = timezone.now()
+    rows = Binding.objects.select_related("policy", "created_by").order_by("name", "-valid_from", "-pk")
+    return [_binding(row, now) for row in (rows if past else rows.filter(in_force(as_of or now)))]
+
+
+def binding(actor: Actor, name: str) -> BindingRow:
+    """Return the binding of a name that is in force, else the one that is to come. Raises NotFound."""
+    access.require(actor, Permission.POLICY_READ)
+    now = timezone.now()
+    rows = Binding.objects.select_related("policy", "created_by").filter(in_force_or_to_come(now), name=name)
+    found = rows.order_by("valid_from").first()
+    if found is None:
+        raise NotFound(f"There is no binding {name!r} in force or to come.")
+    return _binding(found, now)
+
+
+def bound(actor: Actor, row: Binding) -> BindingRow:
+    """Return a binding as lists show it; its policy is read with it."""
+    access.require(actor, Permission.POLICY_READ)
+    return _binding(row, timezone.now())
+
+
+def parameters(actor: Actor) -> list[ParametersRow]:
+    """Return the newest values of all named parameters, by name; one statement."""
+    access.require(actor, Permission.POLICY_READ)
+    rows = ParameterSet.objects.select_related("policy", "published_by").order_by("name", "number")
+    return list({row.name: _parameters(row) for row in rows}.values())
+
+
+def parameters_history(actor: Actor, name: str) -> ParametersHistory:
+    """Return named parameters with all their revisions and the bindings that go by them; two statements. Raises NotFound."""
+    access.require(actor, Permission.POLICY_READ)
+    rows = ParameterSet.objects.select_related("policy", "published_by").filter(name=name).order_by("-number")
+    revisions = [_parameters(row) for row in rows]
+    if not revisions:
+        raise NotFound(f"There are no parameters {name!r}.")
+    using = Binding.objects.filter(in_force_or_to_come(timezone.now()), parameters_name=name)
+    names = using.order_by("name").values_list("name", flat=True)
+    return ParametersHistory(name, revisions[0].policy, revisions, list(dict.fromkeys(names)))
 
 
 @dataclass(frozen=True)
@@ -261,19 +339,34 @@ def _revision(row: PolicyRevision) -> RevisionRow:
     return RevisionRow(row.policy.name, row.number, row.digest, row.document, _name(row.published_by), row.published_at)
 
 
-def _binding(row: Binding) -> BindingRow:
+def _parameters(row: ParameterSet) -> ParametersRow:
+    return ParametersRow(row.name, row.number, row.policy.name, row.values, row.digest, _name(row.published_by), row.published_at)
+
+
+def _binding_state(row: Binding, now: datetime) -> str:
+    if row.valid_to is not None and row.valid_to <= row.valid_from:
+        return "taken_back"
+    if row.valid_from > now:
+        return "to_come"
+    return "in_force" if row.valid_to is None or row.valid_to > now else "ended"
+
+
+def _binding(row: Binding, now: datetime) -> BindingRow:
     return BindingRow(
         name=row.name,
         policy=row.policy.name,
+        mode=row.mode,
         models=row.models_matching,
         risk_tiers=row.risk_tiers,
         tags=row.tags,
         stages=row.stages,
         aliases=row.aliases,
         parameters=row.parameters,
+        parameters_name=row.parameters_name,
         created_by=_name(row.created_by),
         valid_from=row.valid_from,
         valid_to=row.valid_to,
+        state=_binding_state(row, now),
     )
 
 

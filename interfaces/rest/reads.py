@@ -7,12 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 from django.db.models import QuerySet
 
 from core import access
 from core.access import Actor, Permission
-from core.canonical import canonical, text_digest
 from core.errors import NotFound
 from core.models import ApiToken, AuditEvent, LedgerCheckpoint
 from governance.checks import catalogue
@@ -25,14 +23,12 @@ from interfaces.rest.shapes import (
     DecisionDetail,
     Head,
     MeasuredRow,
-    Replay,
     RequestCheckRow,
     RequestDetail,
     StageRow,
     TokenRow,
 )
 from registry.models import ModelVersion, Stage, StageTransition
-from workflows.assessment import recompute
 from workflows.models import RequestCheck
 from workflows.queries import requests as request_queries
 from workflows.queries.requests import RequestPage
@@ -195,6 +191,7 @@ def decision(actor: Actor, decision_id: Any) -> DecisionDetail:
         request=found.request_id,
         purpose=found.purpose,
         outcome=found.outcome,
+        gate_revision=found.gate_revision,
         policies=found.policies,
         facts=json.loads(found.facts),
         facts_digest=found.facts_digest,
@@ -202,15 +199,6 @@ def decision(actor: Actor, decision_id: Any) -> DecisionDetail:
         verdict_digest=found.verdict_digest,
         decided_at=found.decided_at,
     )
-
-
-def replay(actor: Actor, decision_id: Any) -> Replay:
-    """Recompute a decision from its stored facts and compare digests. Raises NotFound."""
-    found = _decision(actor, decision_id)
-    verdict = recompute(found)
-    again = text_digest(canonical(msgspec.to_builtins(verdict)))
-    intact = text_digest(found.facts) == found.facts_digest
-    return Replay(found.pk, intact and again == found.verdict_digest, found.verdict_digest, again, verdict)
 
 
 def _decision(actor: Actor, decision_id: Any) -> Decision:

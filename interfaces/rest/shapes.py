@@ -9,6 +9,7 @@ from uuid import UUID
 
 from governance.facts import VersionFacts
 from governance.gate import RequirementResult, Verdict
+from governance.queries import RevisionRow
 from registry.history import Period
 from workflows.queries.requests import DecisionRow, Eligibility, PinRow, RequestRow, ReviewRow, TimelineEntry
 
@@ -85,6 +86,13 @@ class Outlook:
     governed: bool
     satisfied: bool | None
     requirements: list[RequirementResult] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PublishedPolicy(RevisionRow):
+    """A policy's newest revision, and which groups it names are missing or have too few people who may review."""
+
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -227,26 +235,16 @@ class DecisionDetail:
     id: UUID
     model: str
     version: int
-    request: int
+    request: int | None
     purpose: str
     outcome: str
+    gate_revision: int
     policies: list[dict[str, Any]]
     facts: dict[str, Any]
     facts_digest: str
     verdict: dict[str, Any]
     verdict_digest: str
     decided_at: datetime
-
-
-@dataclass(frozen=True)
-class Replay:
-    """A decision recomputed from its stored facts under the policies it names."""
-
-    id: UUID
-    same: bool
-    verdict_digest: str
-    recomputed_digest: str
-    verdict: Verdict
 
 
 @dataclass(frozen=True)

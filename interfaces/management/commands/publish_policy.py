@@ -24,5 +24,8 @@ class Command(OperatorCommand):
     def act(self, actor: Actor, options: dict[str, Any]) -> None:
         for path in options["files"]:
             with reading(path) as document:
-                revision = publish_policy(actor=actor, document=document)
+                published = publish_policy(actor=actor, document=document)
+            revision = published.revision
             self.stdout.write(f"{path}: {revision.policy.name} revision {revision.number}, {revision.digest}")
+            for warning in published.warnings:
+                self.stderr.write(f"{path}: {warning}")

@@ -19,9 +19,11 @@ from interfaces.rest.authentication import actor_of
 from interfaces.rest.base import Endpoint, Input, describe, read_query
 from interfaces.rest.paging import page_size
 from interfaces.rest.rendering import Listing
-from interfaces.rest.shapes import DecisionDetail, Head, LedgerProblem, Replay, Verification
+from interfaces.rest.shapes import DecisionDetail, Head, LedgerProblem, Verification
 from registry import lineage
 from registry.lineage import Direction, Graph
+from workflows.queries import replays
+from workflows.queries.replays import Replayed
 
 
 class EventFilter(Input):
@@ -94,10 +96,13 @@ class OneDecision(Endpoint):
 
 
 class ReplayDecision(Endpoint):
-    @describe("replay_decision", response=Replay)
+    @describe("replay_decision", response=Replayed)
     def post(self, request: Request, decision_id: UUID) -> Response:
-        """Recompute a decision from its stored facts and say whether it comes out the same. Changes nothing."""
-        return Response(reads.replay(actor_of(request), decision_id))
+        """Recompute a decision from its stored facts and say whether it comes out the same. Changes nothing.
+
+        Byte for byte under the gate's revision that decided; under another, each requirement's state is compared.
+        """
+        return Response(replays.replay(actor_of(request), decision_id))
 
 
 class Lineage(Endpoint):
