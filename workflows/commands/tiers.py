@@ -181,7 +181,7 @@ def rule_tier_override(*, actor: Actor, assessment_id: int, verdict: str, commen
 
 
 @contextmanager
-def following(actor: Actor, model_name: str) -> Iterator[None]:
+def following(*, actor: Actor, model_name: str) -> Iterator[None]:
     """Let the tier of a model be set by hand inside, and see to what follows. Raises Conflict for less than answers gave it.
 
     Once a model was assessed its tier comes from answers; by hand it can only be raised. In the caller's transaction.
