@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from core import jobs
@@ -132,6 +132,8 @@ def _send(delivery: WebhookDelivery, now: datetime) -> Answer:
         "webhook-timestamp": str(timestamp),
         "webhook-signature": signing.signatures(given, message_id=str(delivery.pk), timestamp=timestamp, body=body),
     }
+    # Give a pooled connection back while waiting for others: those who renew leases, and other threads, need one meanwhile.
+    connection.close_if_unusable_or_obsolete()
     return sending.post(endpoint.url, headers=headers, body=body)
 
 
