@@ -28,6 +28,7 @@ app.conf.beat_schedule = {
     "tell endpoints of events": {"task": "workflows.fan_out_events", "schedule": 2.0, "options": {"expires": 5}},
     "remove old deliveries": {"task": "workflows.tidy_deliveries", "schedule": 86_400.0, "options": {"expires": 3600}},
     "close requests whose time ended": {"task": "workflows.expire_requests", "schedule": 60.0, "options": {"expires": 60}},
+    "note waivers whose time ended": {"task": "workflows.expire_waivers", "schedule": 60.0, "options": {"expires": 60}},
     "remind of reviews that are due": {"task": "workflows.remind_and_escalate", "schedule": 60.0, "options": {"expires": 60}},
     "end emergencies that are over": {"task": "workflows.end_emergencies", "schedule": 30.0, "options": {"expires": 30}},
     "ask for re-reviews that are due": {"task": "workflows.due_re_reviews", "schedule": 60.0, "options": {"expires": 60}},

@@ -17,7 +17,7 @@ from governance import ledger
 from governance.commands.checks import RUN_CHECK
 from webhooks import delivery, fanout
 from workflows import checking, mail
-from workflows.commands import break_glass, execution, inbox, re_reviews
+from workflows.commands import break_glass, execution, inbox, re_reviews, waivers
 from workflows.commands import requests as request_commands
 from workflows.lifecycle import ADVANCE, EXECUTE
 
@@ -58,6 +58,12 @@ def collect_artifacts(**_: object) -> None:
 def expire_requests(**_: object) -> None:
     """Close requests whose time ended."""
     request_commands.expire_requests(actor=SYSTEM)
+
+
+@shared_task(name="workflows.expire_waivers")
+def expire_waivers(**_: object) -> None:
+    """Note the waivers whose time ended."""
+    waivers.expire_waivers(actor=SYSTEM)
 
 
 @shared_task(name="workflows.remind_and_escalate")
