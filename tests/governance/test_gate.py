@@ -583,6 +583,13 @@ def test_a_verdict_is_recomputed_from_its_stored_facts_byte_for_byte(seen: Facts
     assert canonical(msgspec.to_builtins(again)) == stored
 
 
+def test_a_negative_zero_which_json_does_not_know_changes_nothing() -> None:
+    policy = judged('1.0 / measurements["auc"].value > 0.0')
+    seen = facts(msgspec.structs.replace(version(), measurements={"auc": Measured("auc", -0.0)}))
+    again = msgspec.json.decode(canonical(msgspec.to_builtins(seen)), type=Facts)
+    assert policy(seen) == policy(again)
+
+
 @given(seen=anything | good)
 def test_a_stored_verdict_reads_back_as_it_was(seen: Facts) -> None:
     verdict = verdict_of(seen)
