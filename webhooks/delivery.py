@@ -133,7 +133,8 @@ def _send(delivery: WebhookDelivery, now: datetime) -> Answer:
         "webhook-signature": signing.signatures(given, message_id=str(delivery.pk), timestamp=timestamp, body=body),
     }
     # Give a pooled connection back while waiting for others: those who renew leases, and other threads, need one meanwhile.
-    connection.close_if_unusable_or_obsolete()
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
     return sending.post(endpoint.url, headers=headers, body=body)
 
 
