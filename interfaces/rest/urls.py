@@ -15,6 +15,7 @@ from interfaces.rest.views import (
     operations,
     policies,
     requests,
+    risk,
     versions,
     webhooks,
 )
@@ -47,6 +48,8 @@ _MODEL = "models/<name:name>/"
 _VERSION = f"{_MODEL}versions/<number:number>/"
 _REQUEST = "promotion-requests/<number:request_id>/"
 _WEBHOOK = "webhooks/<number:number>/"
+_WAIVER = "waivers/<number:number>/"
+_FINDING = "findings/<number:number>/"
 _EMERGENCY = "break-glass/<number:number>/"
 
 urlpatterns = [
@@ -118,6 +121,20 @@ urlpatterns = [
     path(f"{_EMERGENCY}close/", operations.CloseEmergency.as_view(), name="emergency-close"),
     path("re-reviews/", operations.ReReviews.as_view(), name="re-reviews"),
     path(f"{_MODEL}events/", operations.ModelEvents.as_view(), name="model-events"),
+    path("waivers/", risk.Waivers.as_view(), name="waivers"),
+    path(_WAIVER, risk.OneWaiver.as_view(), name="waiver"),
+    path(f"{_WAIVER}approve/", risk.ApproveWaiver.as_view(), name="waiver-approve"),
+    path(f"{_WAIVER}refuse/", risk.RefuseWaiver.as_view(), name="waiver-refuse"),
+    path(f"{_WAIVER}revoke/", risk.RevokeWaiver.as_view(), name="waiver-revoke"),
+    path("findings/", risk.Findings.as_view(), name="findings"),
+    path(_FINDING, risk.OneFinding.as_view(), name="finding"),
+    path(f"{_FINDING}close/", risk.CloseFinding.as_view(), name="finding-close"),
+    path(f"{_FINDING}reopen/", risk.ReopenFinding.as_view(), name="finding-reopen"),
+    path("questionnaires/", risk.Questionnaires.as_view(), name="questionnaires"),
+    path("questionnaires/<name:name>/", risk.OneQuestionnaire.as_view(), name="questionnaire"),
+    path(f"{_MODEL}tier/", risk.Tier.as_view(), name="model-tier"),
+    path("tier-assessments/<number:number>/confirm/", risk.ConfirmTier.as_view(), name="tier-confirm"),
+    path("tier-assessments/<number:number>/refuse/", risk.RefuseTier.as_view(), name="tier-refuse"),
     path("me/", accounts.WhoAmI.as_view(), name="me"),
     path("tokens/", accounts.Tokens.as_view(), name="tokens"),
     path("tokens/<name:prefix>/", accounts.OneToken.as_view(), name="token"),
