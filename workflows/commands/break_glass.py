@@ -117,9 +117,9 @@ def confirm_break_glass(*, actor: Actor, break_glass_id: int) -> BreakGlass:
     """
     row = _locked(actor, break_glass_id)
     access.require(actor, Permission.BREAK_GLASS)
-    _refuse_same_hands(actor, row)
     if row.state != BreakGlassState.REQUESTED:
         raise _wrong_state(row)
+    _refuse_same_hands(actor, row)
     now = timezone.now()
     if row.requested_at + PATIENCE <= now:
         raise Conflict("This was asked for more than a day ago; refuse it, and ask anew if it is still needed.", code="too_old")
