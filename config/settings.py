@@ -217,7 +217,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "countersign"
 # What takes minutes has workers of its own, or approvals and the ledger would wait behind it.
-JOB_QUEUES: dict[str, str] = {"workflows.run_check": "checks"}
+# What waits for servers outside has them too, since how long it waits is theirs to choose.
+JOB_QUEUES: dict[str, str] = {"workflows.run_check": "checks", "webhooks.deliver": "webhooks"}
 CELERY_TIMEZONE = "UTC"
 
 # Counts of wrong passwords (interfaces.throttle): of every worker where there is a Redis, else of this process.

@@ -26,7 +26,7 @@ from typing import IO, Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-LONG_RUNNING = ("web", "worker", "checks", "beat")
+LONG_RUNNING = ("web", "worker", "checks", "webhooks", "beat")
 STOP_SECONDS = 15.0
 LOCK = "instance.lock"
 # Left by the demo in its home; an instance that somebody runs for themselves is theirs, and no demo may begin anew over it.
@@ -39,7 +39,7 @@ class StackError(Exception):
 
 
 def commands() -> dict[str, list[str]]:
-    """Return what the services ``migrate``, ``web``, ``worker``, ``checks`` and ``beat`` of docker-compose.yml run."""
+    """Return what the services ``migrate``, ``web``, ``worker``, ``checks``, ``webhooks`` and ``beat`` of docker-compose.yml run."""
     services: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     return {name: [str(word) for word in services[name]["command"]] for name in ("migrate", *LONG_RUNNING)}
 

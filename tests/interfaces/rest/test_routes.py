@@ -15,7 +15,7 @@ from interfaces.rest import urls
 pytestmark = pytest.mark.django_db
 
 # What anyone with an account may have: it is about themselves, or holds no secret.
-FOR_EVERYBODY = {"me", "tokens", "stages", "audit-head", "schema", "docs"}
+FOR_EVERYBODY = {"me", "tokens", "stages", "audit-head", "schema", "docs", "webhook-events"}
 # What is read without signing in: editors fetch it, and it says nothing of this instance.
 PUBLIC = {"policy-schema", "parameters-schema", "binding-schema"}
 
@@ -51,6 +51,7 @@ def values(world, dana, ravi, rosa, review) -> dict[str, Any]:
         "event_id": AuditEvent.objects.latest("id").pk,
         "decision_id": Decision.objects.get().pk,
         "prefix": "cs_abcdefg",
+        "delivery_id": uuid.uuid4(),
     }
 
 
@@ -89,6 +90,7 @@ def test_an_outsider_sees_nothing_and_changes_nothing(api, mallory, values) -> N
             "bindings": {"document": "x"},
             "parameter-sets": {"document": "x"},
             "policy-simulate": {"document": "x"},
+            "webhooks": {"name": "x", "url": "https://hooks.example.org/", "events": ["*"]},
             "model": {"description": "x"},
             "version": {"description": "x"},
         }
