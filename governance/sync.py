@@ -117,7 +117,8 @@ def exported(actor: Actor) -> dict[str, str]:
     bound: dict[str, list[Binding]] = defaultdict(list)
     now = timezone.now()
     for binding in _bound(now):
-        bound[binding.name].append(binding)
+        if binding.stages or binding.aliases:  # an earlier release took bindings that guard nothing
+            bound[binding.name].append(binding)
     for name, rows in bound.items():
         files[f"bindings/{name}.yaml"] = "---\n".join(_binding_text(row, now) for row in rows)
     return dict(sorted(files.items()))
@@ -363,8 +364,7 @@ def _binding_text(row: Binding, now: datetime) -> str:
         document["since"] = _moment(row.valid_from)
     if match := {key: value for key, value in match.items() if value}:
         document["match"] = match
-    # An empty list stays where it is all that the document says.
-    document["targets"] = {key: value for key, value in targets.items() if value} or {"stages": []}
+    document["targets"] = {key: value for key, value in targets.items() if value}
     if row.parameters_name:
         document["parameters"] = row.parameters_name
     elif row.parameters:

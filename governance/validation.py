@@ -32,7 +32,7 @@ from governance.policy import (
 from registry.models import Stage
 
 # PostgreSQL gives 1e17 back as a whole number, and beyond this one those have no canonical form (RFC 8785) to be recorded in.
-LARGEST_NUMBER = 2**53
+LARGEST_NUMBER = 2**53 - 1
 
 
 class Texts:
@@ -124,6 +124,8 @@ def binding(document: str, texts: Texts) -> Bindable:
     values = given.values if given else wanted.parameters
     if of is None:
         wrong.append(_no_policy(marks, wanted.policy))
+    elif value.get("parameters") == "":
+        wrong.append(mistake(marks, ("parameters",), "parameters is empty; give values, the name of published ones, or take it out"))
     elif wanted.parameters_name and given is None:
         text = f"there are no parameters {wanted.parameters_name}; publish them before you bind with them, or give values here"
         wrong.append(mistake(marks, ("parameters",), text))
@@ -202,7 +204,7 @@ def _wrong_values(policy: CompiledPolicy, values: Mapping[str, Any], marks: Mark
     missing = policy.wrong_parameters({})
     told = set[str]()
     for name, value in values.items():
-        if isinstance(value, float) and not abs(value) <= LARGEST_NUMBER:
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
             yield mistake(marks, (*path, name), f"{name} is {value}; the largest number that can be recorded is {LARGEST_NUMBER}")
         for message in policy.wrong_parameters({name: value}):
             if message not in missing:
