@@ -27,7 +27,7 @@ from governance.commands.policies import bind_policy, publish_policy
 from interfaces.mlflow import databricks_views, dispatch
 from interfaces.mlflow.routing import RouteTable
 from registry import commands as registry_commands
-from registry.models import ModelVersion, RegisteredModel
+from registry.models import ModelVersion, RegisteredModel, StageTransition
 from tests.cast import actor, bearer, person
 from tests.workflows.conftest import POLICY, World, build
 from workflows.commands import execution
@@ -355,7 +355,7 @@ def test_available_actions_are_those_that_would_be_accepted(
         "ravi": decide,
         "aude": [],
     }
-    # Rosa may review, but trained another model with the same content; and she manages the model.
+    # Rosa may review and manages the model, but it was she who registered this version.
     ModelVersion.objects.filter(pk=request.version_id).update(created_by=rosa)
     grant(request.model, "model_manage", users=[rosa.pk])
     assert actions(rosa) == ["CANCEL_TRANSITION_REQUEST"]
@@ -376,6 +376,18 @@ def test_while_checks_run_nobody_is_offered_a_decision_and_none_is_taken(world: 
     assert (status, body["error_code"]) == (409, "RESOURCE_CONFLICT")
     assert "checks" in body["message"]
     assert not Review.objects.exists()
+
+
+def test_a_re_review_moves_nothing_and_is_no_transition(world: World, dana: User, ravi: User) -> None:
+    version = world.version(model="free")
+    Caller(dana).ok("POST", "model-versions/transition-stage", **place(version), stage="Staging")
+    asked = world.ask(version, target="Staging", kind="re_review")
+    assert Caller(ravi).ok("GET", REQUESTS + "list", **place(version)) == {}
+    assert Caller(ravi).refused(
+        "POST", REQUESTS + "approve", **place(version), stage="Staging", archive_existing_versions=False
+    ) == (404, "RESOURCE_DOES_NOT_EXIST")
+    asked.refresh_from_db()
+    assert asked.state == "checking"
 
 
 def test_an_approval_cannot_change_what_happens_to_the_version_in_the_stage(world: World, dana: User, ravi: User) -> None:
@@ -423,11 +435,7 @@ def test_a_request_that_is_held_is_approved_and_says_what_it_waits_for(world: Wo
     assert "approved: waits for somebody" in listed["system_comment"]
 
 
-def test_an_approval_whose_execution_fails_is_not_told_as_a_move(
-    world: World, dana: User, ravi: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from registry.models import StageTransition
-
+def test_an_approval_whose_execution_fails_is_not_told_as_a_move(world: World, dana: User, ravi: User) -> None:
     version = world.version(model="free")
     Caller(dana).ok("POST", REQUESTS + "create", **place(version), stage="Production")
     StageTransition.objects.filter(from_stage_id="None", to_stage_id="Production").delete()
