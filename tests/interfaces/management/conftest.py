@@ -21,9 +21,9 @@ requirements:
     title: Always holds
     satisfied_if: "true"
     how_to_satisfy: Nothing is needed.
-approvals:
-  - role: reviewer
-    count: 1
+steps:
+  - name: review
+    factors: [{group: reviewer, count: 1}]
 """
 BINDING = """\
 kind: Binding

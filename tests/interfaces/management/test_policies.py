@@ -26,3 +26,9 @@ def test_a_binding_of_an_unpublished_policy_is_refused(refused, binding_file, tm
     error = refused("bind_policy", str(binding_file))
     assert error.returncode == 2 and "publish it before" in str(error)
     assert "No such file" in str(refused("bind_policy", str(tmp_path / "absent.yaml")))
+
+
+def test_groups_that_a_policy_lacks_are_told_beside_what_was_done(run, policy_file, capsys) -> None:
+    policy_file.write_text(policy_file.read_text().replace("group: reviewer", "group: model-risk"))
+    assert "revision 1" in run("publish_policy", str(policy_file))
+    assert f"{policy_file}: There is no group model-risk, which has-reviewers names" in capsys.readouterr().err
