@@ -59,6 +59,25 @@ def tried(name: str, address: str, attempt: Callable[[], T | None]) -> T | None:
     return found
 
 
+def signed(name: str, address: str, sign: Callable[[], T]) -> T:
+    """Return what signing with a password gives; a wrong one counts as at the door. Raises TooManyAttempts, or what it raises."""
+    wrong: list[Denied] = []
+
+    def attempt() -> T | None:
+        try:
+            return sign()
+        except Denied as error:
+            if error.code != "not_reauthenticated":
+                raise
+            wrong.append(error)
+            return None
+
+    found = tried(name, address, attempt)
+    if wrong or found is None:
+        raise wrong[0]
+    return found
+
+
 def address_of(request: HttpRequest) -> str:
     """Return the client's address: what the proxy in front appended, where one is trusted, else that of the connection."""
     if settings.SECURE_PROXY_SSL_HEADER:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from core.errors import Invalid
 from governance.gate import Verdict
 from governance.models import TargetKind
+from interfaces import throttle
 from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
 from interfaces.rest.base import Endpoint, Input, Nothing, address_of, describe, read, read_query
@@ -18,9 +22,18 @@ from interfaces.rest.shapes import RequestCheckRow, RequestDetail
 from workflows.commands import execution
 from workflows.commands import requests as request_commands
 from workflows.commands import reviews as review_commands
-from workflows.models import RequestState, ReviewVerdict
+from workflows.models import RequestKind, RequestState, Review, ReviewVerdict
 from workflows.queries import requests as request_queries
+from workflows.queries.deciding import statement_to_sign
 from workflows.queries.requests import Eligibility, RequestRow, ReviewRow
+
+
+@dataclass(frozen=True)
+class StatementText:
+    """What a signature stands for, word by word, and its digest."""
+
+    statement: str
+    statement_digest: str
 
 
 class RequestFilter(Input):
@@ -37,6 +50,19 @@ class NewRequest(Input):
     target = serializers.CharField(max_length=255, help_text="A stage such as Production, or an alias such as champion.")
     reason = serializers.CharField(max_length=10_000)
     archive_existing = serializers.BooleanField(default=True, help_text="Move what is in the stage to Archived.")
+    kind = serializers.ChoiceField(
+        RequestKind.choices,
+        default=RequestKind.PROMOTION,
+        help_text="`rollback` asks for a version that held the place before, `re_review` for the one that holds it.",
+    )
+    draft = serializers.BooleanField(default=False, help_text="Prepare only; submit it later.")
+    supersede = serializers.BooleanField(default=False, help_text="Close a request that is open for the target.")
+
+
+class Signed(Input):
+    password = serializers.CharField(max_length=1000, trim_whitespace=False, help_text="Yours, once more.")
+    meaning = serializers.CharField(max_length=200, help_text="One of those the policy names.")
+    statement_digest = serializers.CharField(max_length=71, help_text="Of the statement you read.")
 
 
 class NewReview(Input):
@@ -45,6 +71,16 @@ class NewReview(Input):
     evidence_digest = serializers.CharField(
         required=False, max_length=71, help_text="What you saw; if the evidence changed since, nothing is signed."
     )
+    on_behalf_of = serializers.CharField(
+        required=False, allow_blank=True, max_length=150, help_text="Whose place you take, by a delegation in force."
+    )
+    signature = Signed(required=False, help_text="Where a policy asks for one.")
+
+
+class StatementQuery(Input):
+    verdict = serializers.ChoiceField(ReviewVerdict.choices)
+    meaning = serializers.CharField(max_length=200)
+    on_behalf_of = serializers.CharField(required=False, allow_blank=True, max_length=150)
 
 
 class Reason(Input):
@@ -118,9 +154,48 @@ class Reviews(Endpoint):
     def post(self, request: Request, request_id: int) -> Response:
         """Sign a verdict on the evidence as it is; the request is approved once its gate is satisfied."""
         actor = actor_of(request)
-        given = review_commands.submit_review(actor=actor, request_id=request_id, **read(NewReview, request))
+        asked = read(NewReview, request)
+        signature = asked.pop("signature", None)
+
+        def submit() -> Review:
+            signing = review_commands.Signing(**signature) if signature else None
+            return review_commands.submit_review(actor=actor, request_id=request_id, signature=signing, **asked)
+
+        # A signature proves a password: wrong ones are braked as at the door.
+        given = throttle.signed(actor.username, throttle.address_of(request), submit) if signature else submit()
         reviews = request_queries.request_page(actor, request_id).reviews
         return Response(next(review for review in reviews if review.id == given.pk), status=201)
+
+
+class Statement(Endpoint):
+    @describe("read_statement", query=StatementQuery, response=StatementText)
+    def get(self, request: Request, request_id: int) -> Response:
+        """Read the exact statement that a signature on a review would stand for now, with its digest."""
+        asked = read_query(StatementQuery, request)
+        found = statement_to_sign(actor_of(request), request_id, **asked)
+        if found is None:
+            raise Invalid("No policy of this request asks for a signature of this meaning.", code="signature_meaning")
+        return Response(StatementText(found.text, found.digest))
+
+
+class Submit(Endpoint):
+    @describe("submit_promotion_request", body=Nothing, response=RequestRow, once=True)
+    @idempotent
+    def post(self, request: Request, request_id: int) -> Response:
+        """Ask for what was drafted, under the policies in force now."""
+        read(Nothing, request)
+        request_commands.submit_request(actor=actor_of(request), request_id=request_id)
+        return Response(_row(request, request_id))
+
+
+class Rebase(Endpoint):
+    @describe("rebase_promotion_request", body=Nothing, response=RequestRow, once=True)
+    @idempotent
+    def post(self, request: Request, request_id: int) -> Response:
+        """Move a request to the policies in force now; reviews of the older ones go stale."""
+        read(Nothing, request)
+        request_commands.rebase_request(actor=actor_of(request), request_id=request_id)
+        return Response(_row(request, request_id))
 
 
 class Withdraw(Endpoint):
