@@ -371,6 +371,22 @@ def test_revoking_ends_a_waiver_at_once_and_asks_for_what_its_end_asks_for(
     assert refused.value.code == "not_in_force"
 
 
+def test_an_approval_that_stood_on_a_waiver_falls_with_it(
+    world: World, dana: User, ravi: User, rosa: User, mark: User, review: Reviewing
+) -> None:
+    request = world.in_review(auc=0.61)
+    waiver = asking(dana)
+    ruling(mark, waiver)
+    review(ravi, request, comment="With halved limits.")
+    review(rosa, request, comment="Likewise.")
+    request.refresh_from_db()
+    assert request.state == "approved"
+    end(waiver)
+    execution.execute_request(actor=SYSTEM, request_id=request.pk)  # before anybody noted the end
+    request.refresh_from_db()
+    assert (request.state, outcome(request)) == ("in_review", ("unsatisfied", None))
+
+
 def test_who_may_write_the_model_may_give_a_waiver_up(world: World, dana: User, mark: User) -> None:
     world.version()
     waiver = asking(dana)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from config.environment import BASE_DIR
 from governance.commands.policies import publish_policy
 from governance.models import CheckRun
-from tests.cast import actor, person
+from tests.cast import actor, bearer, person
+from tests.interfaces.rest.conftest import check_problem
+from tests.interfaces.rest.test_api_document import FILES, _contains, _examples, _run
 from tests.workflows.test_tiers import HIGH, LOW, MEDIUM, QUESTIONS
 from tests.workflows.test_waivers import WAIVABLE
 from workflows.models import PromotionRequest
@@ -238,3 +243,28 @@ def test_no_read_takes_a_statement_for_each_row(api, dana, ravi, pat, waivable) 
     assert len(api(dana).get("waivers/").json()["results"]) == 4
     assert counted() == few
     assert max(few.values()) <= 4, few
+
+
+def test_the_commands_of_the_page_answer_as_it_says(api, dana, ravi, aude, pat, mark, waivable, monkeypatch) -> None:
+    questionnaire = "governance/questionnaires/materiality.yaml"
+    monkeypatch.setitem(FILES, questionnaire, (BASE_DIR / questionnaire).read_text())
+    people = {"DANA": dana, "RAVI": ravi, "AUDE": aude, "PAT": pat, "MARK": mark}
+    variables = {name: bearer(user)["HTTP_AUTHORIZATION"].removeprefix("Bearer ") for name, user in people.items()}
+    variables |= {"API": "/api/v1", "END": (datetime.now(UTC) + timedelta(days=60)).isoformat()}
+    examples = _examples((BASE_DIR / "docs" / "risk.md").read_text())
+    assert len(examples) > 12
+    ids: dict[str, int] = {}
+    for command, below in examples:
+        status, _, said = below.partition(" ")
+        for place, made in ids.items():  # the page's have the number 1; sequences of a test's database may stand elsewhere
+            command = command.replace(f"/{place}/1/", f"/{place}/{made}/")
+        answer = _run(Client(), command, variables)
+        assert answer.status_code == int(status), (command, answer.content)
+        if answer.status_code >= 400:
+            check_problem(answer)
+        expected = json.loads(said)
+        if "id" in expected:
+            expected.pop("id")
+            place = "tier-assessments" if "/tier/" in command else command.partition("$API/")[2].partition("/")[0]
+            ids[place] = answer.json()["id"]
+        assert _contains(answer.json(), expected), (command, answer.content)
