@@ -19,7 +19,7 @@ from workflows.models import PromotionRequest, ReviewTask
 
 # In an inbox, what has no due time comes behind all that has, the oldest first.
 WITHOUT_DUE = timedelta(days=36_500)
-_MOST_DAYS_BACK = 60
+DAY = timedelta(days=1)
 
 Key = tuple[str, str, str]  # policy, factor, group
 
@@ -48,11 +48,15 @@ def follow(request: PromotionRequest, assessment: Assessment) -> None:
 
 
 def reminder_before(due: datetime, calendar: BusinessCalendar) -> datetime:
-    """Return when to remind of what is due: at the same time of day, at least one business day before."""
-    for days in range(1, _MOST_DAYS_BACK):
-        if calendar.business_days(due - timedelta(days=days), 1) <= due:
-            return due - timedelta(days=days)
-    return due - timedelta(days=1)
+    """Return when to remind of what is due: at the same time of day, with the hours of a business day left.
+
+    On a business day, unless the time of day lies outside its hours.
+    """
+    opens = timedelta(hours=calendar.opens.hour, minutes=calendar.opens.minute)
+    closes = timedelta(hours=calendar.closes.hour, minutes=calendar.closes.minute) or DAY
+    early = [at for at in (due - days * DAY for days in range(1, 15)) if calendar.between(at, due) >= closes - opens]
+    working = [at for at in early if calendar.is_open(at) or calendar.is_open(at - timedelta(seconds=1))]
+    return (working or early or [due - DAY])[0]
 
 
 def _waiting(results: Iterable[RequirementResult]) -> dict[Key, RequirementResult]:

@@ -47,6 +47,9 @@ class ReviewTask(models.Model):
         indexes = [
             models.Index(fields=["group", "press_at", "id"], condition=Q(closed_at__isnull=True), name="task_of_group"),
             models.Index(fields=["press_at", "id"], condition=Q(closed_at__isnull=True), name="task_pressing"),
+            models.Index(
+                fields=["press_at", "id"], condition=Q(closed_at__isnull=True, claimed_by__isnull=False), name="task_claimed"
+            ),
             models.Index(fields=["attend_at"], condition=Q(closed_at__isnull=True), name="task_to_attend"),
             models.Index(
                 fields=["escalate_to", "press_at", "id"],

@@ -71,6 +71,9 @@ class PromotionRequest(models.Model):
         indexes = [
             models.Index(fields=["state", "-created_at"], name="request_by_state"),
             models.Index(fields=["version", "-created_at"], name="request_of_version"),
+            models.Index(fields=["-created_at", "-id"], name="request_newest"),
+            models.Index(fields=["-created_at", "-id"], condition=Q(state__in=OPEN_STATES), name="request_newest_open"),
+            models.Index(fields=["requested_by", "-created_at", "-id"], name="request_of_person"),
         ]
 
     @property
