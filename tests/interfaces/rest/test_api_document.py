@@ -33,8 +33,8 @@ checks:
   - {check: performance, dataset: held-out}
 requirements:
   - {id: roc-auc, title: ROC AUC, how_to_satisfy: Improve it., satisfied_if: 'measurements["roc_auc"].value >= 0.7'}
-approvals:
-  - {role: reviewer, count: 1}
+steps:
+  - {name: review, factors: [{group: reviewer, count: 1}]}
 """,
     "binding.yaml": "kind: Binding\nname: retail\npolicy: retail\ntargets: {stages: [Production], aliases: [champion]}\n",
 }

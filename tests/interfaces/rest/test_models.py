@@ -156,7 +156,7 @@ def test_a_free_place_is_moved_to_directly_and_a_governed_one_says_where_to_ask(
         assert answer.status_code == 409 and problem["code"] == "blocked_by_policy"
         assert problem["policies"] == ["credit v1"] and "/models/credit.risk/versions/1/" in problem["ask_at"]
         unmet = {r["id"]: r for r in problem["requirements"]}
-        assert unmet["roc-auc"]["how_to_satisfy"] == "Improve the model." and unmet["approvals-reviewer"]["limit"] == 2
+        assert unmet["roc-auc"]["how_to_satisfy"] == "Improve the model." and unmet["review-reviewer"]["limit"] == 2
     assert caller.post("models/credit.risk/versions/1/stage/", {"stage": "Heaven"}).json()["code"] == "unknown_stage"
     assert AuditEvent.objects.filter(action="access.refused").count() == 2
 
@@ -179,7 +179,7 @@ def test_the_outlook_says_what_stands_between(api, dana, world) -> None:
     caller = api(dana)
     outlook = caller.get("models/credit.risk/versions/1/outlook/", target="Production").json()
     assert outlook["governed"] and not outlook["satisfied"]
-    assert [r["id"] for r in outlook["requirements"]] == ["roc-auc", "approvals-reviewer"]
+    assert [r["id"] for r in outlook["requirements"]] == ["roc-auc", "review-reviewer"]
     free = caller.get("models/credit.risk/versions/1/outlook/", target="Staging").json()
     assert not free["governed"] and free["satisfied"] is None
 

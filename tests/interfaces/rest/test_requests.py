@@ -9,6 +9,7 @@ import pytest
 
 from governance.models import CheckState
 from tests.cast import person
+from workflows.commands import execution
 from workflows.commands import requests as request_commands
 from workflows.models import PromotionRequest
 
@@ -36,7 +37,7 @@ def test_a_version_reaches_production_by_two_reviewers_and_not_otherwise(api, da
     assert detail["state"] == "in_review" and detail["me"]["eligible"]
     assert {r["id"]: r["state"] for r in detail["verdict"]["requirements"]} == {
         "roc-auc": "satisfied",
-        "approvals-reviewer": "pending",
+        "review-reviewer": "pending",
     }
     assert api(dana).get(f"{path}requirements/").json() == detail["verdict"]
 
@@ -46,7 +47,7 @@ def test_a_version_reaches_production_by_two_reviewers_and_not_otherwise(api, da
     assert api(dana).get(f"{path}eligibility/").json()["eligible"] is False
     assert api(dana).get(f"{path}eligibility/", user="rosa").json()["eligible"] is True
     refused = api(dana).post(f"{path}execute/")
-    assert refused.status_code == 409 and [r["id"] for r in refused.json()["requirements"]] == ["approvals-reviewer"]
+    assert refused.status_code == 409 and [r["id"] for r in refused.json()["requirements"]] == ["review-reviewer"]
 
     stale = api(ravi).post(f"{path}reviews/", {"verdict": "approve", "evidence_digest": "sha256:" + "0" * 64})
     assert stale.status_code == 409 and stale.json()["code"] == "stale_evidence"
@@ -119,10 +120,15 @@ def test_requests_are_listed_by_what_they_are(api, dana, ravi, mallory, world) -
     assert api(ravi).post("promotion-requests/", {**ASK, "target": "Staging"}).status_code == 403
 
 
-def test_what_is_not_governed_takes_no_request(api, dana, world) -> None:
+def test_what_is_not_governed_can_be_asked_for_and_needs_a_second_person(api, dana, ravi, world) -> None:
     world.version()
-    answer = api(dana).post("promotion-requests/", {**ASK, "target": "Staging"})
-    assert answer.status_code == 409 and answer.json()["code"] == "not_governed"
+    asked = api(dana).post("promotion-requests/", {**ASK, "target": "Staging"})
+    assert asked.status_code == 201
+    request_id = asked.json()["id"]
+    execution.advance_request(request_id=request_id)
+    assert api(dana).post(f"promotion-requests/{request_id}/reviews/", {"verdict": "approve"}).status_code == 403
+    assert api(ravi).post(f"promotion-requests/{request_id}/reviews/", {"verdict": "approve"}).status_code == 201
+    assert api(dana).post(f"promotion-requests/{request_id}/execute/").json()["state"] == "done"
     assert api(dana).post("promotion-requests/", {**ASK, "reason": " "}).json()["errors"][0]["pointer"] == "#/reason"
 
 

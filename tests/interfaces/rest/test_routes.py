@@ -63,6 +63,13 @@ def review():
     return lambda user, request: review_commands.submit_review(actor=actor(user), request_id=request.pk, verdict="approve")
 
 
+# What some reads cannot do without.
+_QUERIES = {
+    "lineage": {"node": "model_version:credit.risk/1"},
+    "statement": {"verdict": "approve", "meaning": "approval"},
+}
+
+
 def test_a_stranger_gets_nothing_but_the_request_to_sign_in(stranger, values) -> None:
     tried = list(operations(values))
     assert len(tried) > 60
@@ -91,10 +98,35 @@ def test_an_outsider_sees_nothing_and_changes_nothing(api, mallory, values) -> N
             "parameter-sets": {"document": "x"},
             "policy-simulate": {"document": "x"},
             "webhooks": {"name": "x", "url": "https://hooks.example.org/", "events": ["*"]},
+            "freezes": {"name": "x", "reason": "x", "starts": "2026-01-01T00:00", "duration_minutes": 60, "zone": "UTC"},
+            "calendars": {"name": "x", "zone": "UTC", "weekdays": [0], "opens": "09:00", "closes": "17:00"},
+            "emergencies": {
+                "model": "credit.risk",
+                "version": 1,
+                "target": "Production",
+                "reason": "x",
+                "incident": "x",
+                "minutes": 5,
+            },
+            "emergency-close": {"note": "x"},
+            "model-events": {"cause": "drift", "detail": "x"},
+            "waivers": {
+                "model": "credit.risk",
+                "policy": "credit",
+                "requirement": "roc-auc",
+                "reason": "x",
+                "compensating_control": "x",
+                "expires_at": "2099-01-01T00:00:00Z",
+            },
+            "findings": {"model": "credit.risk", "title": "x", "severity": "low"},
+            "finding-close": {"comment": "x"},
+            "finding-reopen": {"comment": "x"},
+            "questionnaires": {"document": "x"},
+            "model-tier": {"questionnaire": "materiality", "answers": {"exposure": "small"}},
             "model": {"description": "x"},
             "version": {"description": "x"},
         }
-        query = {"node": "model_version:credit.risk/1"} if name == "lineage" else {}
+        query = _QUERIES.get(name, {})
         if name == "datasets" and method == "post":
             answer = outsider.send("post", f"{address}?name=x&format=csv&target=y", b"y\n1\n", "text/csv")
         elif method == "get":
@@ -113,5 +145,5 @@ def test_what_does_not_exist_looks_like_what_is_hidden(api, mallory, values) -> 
     for (name, method, there), (_, _, absent_address) in zip(operations(values), operations(absent), strict=True):
         if method != "get" or name in FOR_EVERYBODY | PUBLIC:
             continue
-        query = {"node": "model_version:credit.risk/1"} if name == "lineage" else {}
+        query = _QUERIES.get(name, {})
         assert outsider.get(there, **query).status_code == outsider.get(absent_address, **query).status_code, name
