@@ -8,9 +8,11 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils import timezone
 
 from core.access import Actor, Permission, Role
-from workflows.queries import requests as request_queries
+from interfaces.web.pages import emergencies
+from workflows.queries import inbox, operations
 
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "countersign_theme"
@@ -51,7 +53,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "me": actor,
         "my_roles": ", ".join(word for role, word in _ROLE_WORDS.items() if actor and role in actor.roles) or "No role yet",
         # Called by the template that shows it, so that a fragment does not count.
-        "waiting": partial(request_queries.waiting_count, actor) if actor else 0,
+        "waiting": partial(inbox.waiting_count, actor) if actor else 0,
+        "emergencies": partial(_emergencies, actor) if actor else (),
         "destinations": destinations(actor) if actor else (),
         "tracking_uri": settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/"),
     }
@@ -61,6 +64,10 @@ def destinations(actor: Actor) -> tuple[Destination, ...]:
     """Return where this person can go."""
     more = ((_POLICIES, Permission.POLICY_READ), (_AUDIT, Permission.AUDIT_READ))
     return _EVERYONE + tuple(place for place, permission in more if actor.grants(permission))
+
+
+def _emergencies(actor: Actor) -> list[emergencies.Alarm]:
+    return emergencies.alarms(operations.emergencies(actor), now=timezone.now())
 
 
 def theme_of(request: HttpRequest) -> str:

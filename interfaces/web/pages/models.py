@@ -36,6 +36,9 @@ _CARD_ORDER = (
 )
 
 
+_ASKS = {"promotion": "Promote to", "rollback": "Roll back in", "re_review": "Review again in"}
+
+
 @dataclass(frozen=True)
 class ModelLine:
     """A line of the list of models. owner: a team, else who made it. production: the versions that are there."""
@@ -212,11 +215,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Target:
-    """A governed place that this version could be asked for."""
+    """A governed place that this version could be asked for; ``value`` is what the form sends."""
 
     value: str
     word: str
     policy: str
+
+
+Targets = tuple[tuple[str, tuple[Target, ...]], ...]  # what can be asked: promotions, rollbacks, re-reviews
 
 
 @dataclass(frozen=True)
@@ -241,7 +247,8 @@ class VersionPage:
     findings: tuple[review.Severe, ...]
     requests: tuple[inbox.Row, ...]
     history: tuple[Moved, ...]
-    targets: tuple[Target, ...]
+    targets: Targets
+    open_elsewhere: tuple[inbox.Row, ...]
     outlook: tuple[tuple[str, tuple[review.Requirement, ...]], ...]
     outlook_tally: tuple[Status, ...]
     outlook_target: str
@@ -263,8 +270,12 @@ def version_page(
     champion: int | None,
     may_ask: bool,
     now: datetime,
+    open_elsewhere: Sequence[RequestRow] = (),
 ) -> VersionPage:
-    """Return the page of a model version. checks: newest first; of each check the newest is shown."""
+    """Return the page of a model version. checks: newest first; of each check the newest is shown.
+
+    open_elsewhere: requests that are open for other versions of the model.
+    """
     row = found.version
     newest: dict[str, CheckRunRow] = {}
     for run in checks:
@@ -281,12 +292,6 @@ def version_page(
         for result in (verdict.requirements if verdict else ())
     )
     inputs, outputs = _signature(row.mlmodel)
-    held = {("stage", row.stage)} | {("alias", alias) for alias in row.aliases}
-    held |= {(each.target_kind, each.target) for each in requests if each.is_open}
-    places: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for guard in guards:
-        if (guard.kind, guard.name) not in held:
-            places[guard.kind, guard.name].append(guard.policy)
     return VersionPage(
         row=row,
         created_by=found.people.get(row.created_by, ""),
@@ -308,10 +313,8 @@ def version_page(
         findings=review.findings(completed.values()),
         requests=inbox.rows(requests, now),
         history=history(found.moves),
-        targets=tuple(
-            Target(f"{kind}:{name}", words.target(kind, name), words.listed(policies))
-            for (kind, name), policies in places.items()
-        ),
+        targets=_targets(found, guards, requests),
+        open_elsewhere=inbox.rows(open_elsewhere, now),
         outlook=review.grouped(requirements),
         outlook_tally=review.tally(requirements),
         outlook_target=outlook_target,
@@ -320,6 +323,34 @@ def version_page(
         lineage_href=explore(f"model_version:{row.model}/{row.number}"),
         may_ask=may_ask,
     )
+
+
+def _targets(found: VersionHistory, guards: Sequence[Guard], requests: Sequence[RequestRow]) -> Targets:
+    """Return what can be asked for this version: what it has not, what it once had, and to keep what it has."""
+    row = found.version
+    held = {("stage", row.stage)} | {("alias", alias) for alias in row.aliases}
+    asked = {(each.target_kind, each.target) for each in requests if each.is_open}
+    before = {(move.kind, move.place) for move in found.moves if move.request_id is not None}
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for guard in guards:
+        if (guard.kind, guard.name) not in asked:
+            places[guard.kind, guard.name].append(guard.policy)
+    kinds = {
+        "promotion": [place for place in places if place not in held],
+        "rollback": [place for place in places if place in before and place not in held],
+        "re_review": [place for place in places if place in held],
+    }
+    groups = (
+        (
+            _ASKS[kind],
+            tuple(
+                Target(f"{kind}:{where}:{name}", f"{_ASKS[kind]} {words.target(where, name)}", words.listed(places[where, name]))
+                for where, name in chosen
+            ),
+        )
+        for kind, chosen in kinds.items()
+    )
+    return tuple((name, targets) for name, targets in groups if targets)
 
 
 def _measured(run: CheckRunRow) -> tuple[tuple[str, str, str, str], ...]:

@@ -29,19 +29,31 @@ class Entry:
 
 # What is written for each event, with the icon and tone of its dot. {…} are fields of the event.
 _SENTENCES: dict[str, tuple[str, str, str]] = {
+    "promotion.drafted": ("drafted this request", "", "ask"),
     "promotion.requested": ("asked to promote v{version} to {target}", "acc", "ask"),
+    "promotion.rebased": ("moved the request to the policies in force: {policies}", "acc", "rule"),
     "promotion.checks_started": ("started the checks again", "", "run"),
     "promotion.reopened": ("The evidence changed after the approval; the request is in review again", "warn", "warn"),
     "promotion.ready_for_review": ("Checks finished; the request is open for review", "", "rule"),
     "promotion.approved": ("The gate is satisfied; the request is approved", "pass", "pass"),
-    "promotion.executed": ("carried the promotion out", "pass", "pass"),
+    "promotion.executing": ("began to carry it out", "", "run"),
+    "promotion.executed": ("carried it out", "pass", "pass"),
     "promotion.rejected": ("The request is rejected", "fail", "fail"),
     "promotion.changes_requested": ("The request waits on changes", "warn", "warn"),
     "promotion.resubmitted": ("answered the reviewers", "acc", "ask"),
     "promotion.withdrawn": ("withdrew the request", "", "wait"),
     "promotion.expired": ("The request expired; a time-out never approves", "", "wait"),
     "promotion.superseded": ("The request was superseded", "", "wait"),
-    "promotion.failed": ("The promotion failed", "fail", "fail"),
+    "promotion.failed": ("It could not be carried out", "fail", "fail"),
+    "task.claimed": ("took on the review for {group}", "", "comment"),
+    "task.released": ("gave back the review for {group}", "", "comment"),
+    "task.escalated": ("Nobody decided in time; it was escalated", "warn", "warn"),
+    "thread.opened": ("began a discussion", "", "comment"),
+    "thread.resolved": ("resolved a discussion", "pass", "comment"),
+    "thread.reopened": ("took a discussion up again", "", "comment"),
+    "comment.added": ("commented", "", "comment"),
+    "comment.edited": ("changed a comment", "", "comment"),
+    "comment.deleted": ("deleted a comment", "", "comment"),
     "check.queued": ("{check} was queued on v{version}", "", "wait"),
     "check.cancelled": ("{check} was cancelled", "", "wait"),
 }
@@ -51,7 +63,8 @@ _REVIEWS = {
     "reject": ("rejected", "fail", "fail"),
     "abstain": ("abstained", "", "wait"),
 }
-_SAID = ("reason", "comment", "failure")
+_ASKED = {"rollback": "asked to roll back to v{version} in {target}", "re_review": "asked to review v{version} in {target} again"}
+_SAID = ("reason", "comment", "failure", "text")
 
 
 def entries(events: Sequence[TimelineEntry], *, names: Mapping[str, str], me: str) -> tuple[Entry, ...]:
@@ -86,10 +99,11 @@ def _checks(event: TimelineEntry) -> list[str]:
 
 
 def _entry(event: TimelineEntry, names: Mapping[str, str], me: str) -> Entry:
-    what, tone, icon = _sentence(event)
+    what, tone, icon = _sentence(event, names)
     by_system = event.actor == SYSTEM_NAME or not what[:1].islower()
     who = "" if by_system else "You" if event.actor == me else names.get(event.actor, event.actor)
-    said = next((str(event.after[key]) for key in _SAID if event.after.get(key)), "")
+    # Events of discussions give the comment's number under that name, and what it says as text.
+    said = next((text for key in _SAID if isinstance(text := event.after.get(key), str) and text), "")
     if by_system:
         what = what[:1].upper() + what[1:]
     return Entry(
@@ -104,12 +118,10 @@ def _entry(event: TimelineEntry, names: Mapping[str, str], me: str) -> Entry:
     )
 
 
-def _sentence(event: TimelineEntry) -> tuple[str, str, str]:
+def _sentence(event: TimelineEntry, names: Mapping[str, str]) -> tuple[str, str, str]:
     after = event.after
     if event.action == "promotion.reviewed":
-        word, tone, icon = _REVIEWS.get(str(after.get("verdict")), ("reviewed", "", "comment"))
-        digest = after.get("evidence")
-        return f"{word}, signing evidence {words.short(str(digest))}" if digest else word, tone, icon
+        return _reviewed(after, names)
     if len(many := list(after.get("checks") or [])) > 1:
         past = "queued" if event.action == "check.queued" else "measured"
         tone = "" if event.action == "check.queued" else "pass"
@@ -117,13 +129,27 @@ def _sentence(event: TimelineEntry) -> tuple[str, str, str]:
     if event.action == "check.finished":
         return _finished(after)
     text, tone, icon = _SENTENCES.get(event.action, (words.sentence(event.action.partition(".")[2] or event.action), "", "rule"))
+    if event.action == "promotion.requested":
+        text = _ASKED.get(str(after.get("kind")), text)
     kind, _, name = str(after.get("target", "")).partition(":")
     fields: dict[str, Any] = {
         "version": after.get("version", ""),
         "target": words.target(kind, name),
         "check": words.sentence(str(after.get("check", "check"))),
+        "group": after.get("group", ""),
+        "policies": words.listed([str(each) for each in after.get("policies") or []]),
     }
     return text.format(**fields), tone, icon
+
+
+def _reviewed(after: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, str, str]:
+    word, tone, icon = _REVIEWS.get(str(after.get("verdict")), ("reviewed", "", "comment"))
+    if whose := str(after.get("on_behalf_of") or ""):
+        word += f" for {names.get(whose, whose)}"
+    if signed := after.get("signature"):
+        word += f", signed as {signed['meaning']}"
+    digest = after.get("evidence")
+    return f"{word}, on evidence {words.short(str(digest))}" if digest else word, tone, icon
 
 
 def _finished(after: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -73,22 +73,29 @@ def version(request: PageRequest, name: str, number: int) -> HttpResponse:
     form = forms.Ask(request.POST)
     if not form.is_valid():
         return _version(request, name, number, status=422, form=form)
-    kind, target = form.cleaned_data["target"]
+    kind, target_kind, target = form.cleaned_data["what"]
     try:
         opened = request_commands.request_promotion(
             actor=request.actor,
             model_name=name,
             version=number,
-            target_kind=kind,
+            target_kind=target_kind,
             target=target,
             reason=form.cleaned_data["reason"],
+            kind=kind,
             archive_existing=not form.cleaned_data["keep_existing"],
+            draft=form.cleaned_data["draft"],
+            supersede=form.cleaned_data["supersede"],
         )
     except DomainError as error:
         errors.record(request, error)
         found = errors.problem(error)
         return _version(request, name, number, status=found.status, form=form, problem=found)
-    messages.add_message(request, messages.SUCCESS, f"{opened.reference} is open. Its checks begin now.", extra_tags="pass")
+    draft = form.cleaned_data["draft"]
+    said = (
+        f"{opened.reference} is drafted. Nobody is asked yet." if draft else f"{opened.reference} is open. Its checks begin now."
+    )
+    messages.add_message(request, messages.SUCCESS, said, extra_tags="pass")
     return redirect("web:request", opened.pk)
 
 
@@ -114,6 +121,10 @@ def _version(request: PageRequest, name: str, number: int, *, status: int = 200,
         champion=champion.number if champion is not None and champion.pk != subject.pk else None,
         may_ask=access.explain(actor, Permission.PROMOTION_REQUEST, subject.model).allowed,
         now=timezone.now(),
+        open_elsewhere=[
+            request_queries.request_row(row)
+            for row in request_queries.requests(actor, model=name, state="open").exclude(version=subject)[:10]
+        ],
     )
     return render(request, "models/version.html", {"nav": "models", "page": shown, **more}, status=status)
 

@@ -10,7 +10,7 @@ from django.test import Client
 
 from core.models import AuditEvent, User
 from governance import ledger
-from interfaces.web.views.requests import PAGE
+from interfaces.web.views.inbox import PAGE
 from registry import commands as registry_commands
 from tests.cast import actor
 from tests.interfaces.web.conftest import CARD, MODEL, PASSWORD, Scene

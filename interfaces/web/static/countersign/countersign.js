@@ -60,6 +60,7 @@
     var option = document.querySelector('.decide input[value="' + verdict + '"]');
     if (!option) return;
     option.checked = true;
+    option.dispatchEvent(new Event("change", { bubbles: true }));
     document.querySelector(".decide textarea").focus();
   }
 
@@ -70,7 +71,7 @@
   }
 
   var going = 0;
-  var verdicts = { a: "approve", c: "request_changes", x: "reject" };
+  var verdicts = { a: "approve", c: "request_changes", x: "reject", o: "abstain" };
   document.addEventListener("keydown", function (event) {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || document.querySelector("dialog[open]")) return;
     var key = event.key, used = true;
@@ -84,7 +85,7 @@
     } else if (key === "?") openShortcuts();
     else if (key === "j") step(1);
     else if (key === "k") step(-1);
-    else if (/^[1-5]$/.test(key)) used = follow('.tabs.stick li:nth-child(' + key + ') a');
+    else if (/^[1-8]$/.test(key)) used = follow('.tabs.stick li:nth-child(' + key + ') a');
     else if (verdicts[key]) choose(verdicts[key]);
     else if (key === "[") used = follow('[rel="prev"]');
     else if (key === "]") used = follow('[rel="next"]');

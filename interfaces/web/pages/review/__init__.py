@@ -1,0 +1,21 @@
+"""What the page of a request shows: the verdict in words and numbers, the evidence, the people, the talk, the next act."""
+
+from interfaces.web.pages.review.checks import CheckRow, Node, Severe, check_row, findings
+from interfaces.web.pages.review.page import Review, review, title
+from interfaces.web.pages.review.requirements import Groups, Requirement, grouped, requirement, tally
+
+__all__ = [
+    "CheckRow",
+    "Groups",
+    "Node",
+    "Requirement",
+    "Review",
+    "Severe",
+    "check_row",
+    "findings",
+    "grouped",
+    "requirement",
+    "review",
+    "tally",
+    "title",
+]
