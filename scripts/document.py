@@ -1,6 +1,6 @@
-"""Write docs/settings.md from the table of settings, so that the page cannot say anything else than the code.
+"""Write what the documentation says of tables in the code, so that it cannot say anything else than the code.
 
-``python -m scripts.document`` writes it; a test compares it.
+``python -m scripts.document`` writes the settings and the states of a request; a test compares them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 from config.environment import VARIABLES
+from workflows.states import diagram
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ROOT / "docs" / "settings.md"
+REQUESTS = ROOT / "docs" / "requests.md"
+_STATES = ("<!-- states -->\n", "<!-- /states -->\n")
 
 _HEAD = """\
 # Settings
@@ -42,7 +45,15 @@ def settings_page() -> str:
     return _HEAD + "".join(rows) + _FOOT
 
 
+def requests_page(text: str) -> str:
+    """Return the text of docs/requests.md with the picture of the states as the code has them."""
+    before, _, rest = text.partition(_STATES[0])
+    _, _, after = rest.partition(_STATES[1])
+    return f"{before}{_STATES[0]}\n```mermaid\n{diagram()}\n```\n\n{_STATES[1]}{after}"
+
+
 if __name__ == "__main__":
     SETTINGS.write_text(settings_page())
-    print(f"wrote {SETTINGS.relative_to(ROOT)}")
+    REQUESTS.write_text(requests_page(REQUESTS.read_text()))
+    print(f"wrote {SETTINGS.relative_to(ROOT)} and {REQUESTS.relative_to(ROOT)}")
     sys.exit(0)

@@ -9,7 +9,7 @@ import pytest
 from config.environment import BASE_DIR, VARIABLES
 from core.access import Permission
 from core.audit import Event
-from scripts.document import SETTINGS, settings_page
+from scripts.document import REQUESTS, SETTINGS, requests_page, settings_page
 
 EVENTS_PAGE = BASE_DIR / "docs" / "audit-events.md"
 
@@ -27,6 +27,11 @@ def _rows(text: str) -> dict[str, list[str]]:
 def test_the_page_of_settings_is_what_the_code_says() -> None:
     assert SETTINGS.read_text() == settings_page(), "run `make docs`"
     assert list(_rows(settings_page())) == [variable.name for variable in VARIABLES]
+
+
+def test_the_states_of_a_request_are_drawn_as_the_code_has_them() -> None:
+    assert REQUESTS.read_text() == requests_page(REQUESTS.read_text()), "run `make docs`"
+    assert "approved --> executing: started" in REQUESTS.read_text()
 
 
 @pytest.mark.parametrize("names", [[event.value for event in Event], [permission.value for permission in Permission]])
