@@ -107,7 +107,8 @@ def parameters(document: str, texts: Texts) -> ParametersDocument:
         if earlier is not None and earlier.policy.name != wanted.policy:
             text = f"the parameters {wanted.name} are of the policy {earlier.policy.name}; take another name"
             wrong.append(mistake(marks, ("name",), text))
-        if not wrong:
+        # Values that nothing goes by yet may name data sets to come.
+        if not wrong and Binding.objects.filter(in_force_or_to_come(timezone.now()), parameters_name=wanted.name).exists():
             wrong += _wrong_checks(of, wanted.values, marks, ("policy",))
     if wrong:
         raise DocumentError(_in_order(wrong))
@@ -125,7 +126,9 @@ def binding(document: str, texts: Texts) -> Bindable:
     if of is None:
         wrong.append(_no_policy(marks, wanted.policy))
     elif value.get("parameters") == "":
-        wrong.append(mistake(marks, ("parameters",), "parameters is empty; give values, the name of published ones, or take it out"))
+        wrong.append(
+            mistake(marks, ("parameters",), "parameters is empty; give values, the name of published ones, or take it out")
+        )
     elif wanted.parameters_name and given is None:
         text = f"there are no parameters {wanted.parameters_name}; publish them before you bind with them, or give values here"
         wrong.append(mistake(marks, ("parameters",), text))
