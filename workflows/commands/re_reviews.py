@@ -81,7 +81,8 @@ def close_left(*, actor: Actor, model: RegisteredModel | None = None) -> int:
         target=OuterRef("target"),
         state=BreakGlassState.IN_FORCE,
     )
-    return _close(actor, rows.exclude(_holds()).exclude(Exists(away)), "The version left the place")
+    in_stage, by_alias = _held()
+    return _close(actor, rows.exclude(in_stage | by_alias).exclude(Exists(away)), "The version left the place")
 
 
 # When something happened.
@@ -163,23 +164,26 @@ def owner_ids(model: RegisteredModel) -> set[int]:
     return {*team.values_list("pk", flat=True), *([model.created_by_id] if model.created_by_id else [])}
 
 
-def _lapsed(now: datetime) -> QuerySet[PromotionRequest]:
+def _lapsed(now: datetime) -> list[PromotionRequest]:
     """Return the requests whose approval ended while what they gave, or renewed, stands in its place; each the newest one of it."""
     done = PromotionRequest.objects.filter(state=RequestState.DONE)
     same = {name: OuterRef(name) for name in ("version", "target_kind", "target")}
     waiting = ReReview.objects.filter(**same, cause=ReReviewCause.CLOCK, closed_at__isnull=True)
     emergency = BreakGlass.objects.filter(**same, state=BreakGlassState.IN_FORCE)
-    rows = done.filter(_holds(), valid_until__lte=now).exclude(Exists(done.filter(**same, closed_at__gt=OuterRef("closed_at"))))
+    rows = done.filter(valid_until__lte=now).exclude(Exists(done.filter(**same, closed_at__gt=OuterRef("closed_at"))))
     rows = rows.exclude(Exists(waiting)).exclude(Exists(emergency))
-    return rows.select_related("model", "version__model").order_by("valid_until", "pk")
+    # Ids first, for each kind of place by itself: with OR, or all columns to carry along, it takes three times as long.
+    ids = [pk for holds in _held() for pk in rows.filter(holds).values_list("pk", flat=True)]
+    found = PromotionRequest.objects.filter(pk__in=ids).select_related("model", "version__model")
+    return list(found.order_by("valid_until", "pk"))
 
 
-def _holds() -> Q:
-    """Return the condition that a row's version holds its target now."""
+def _held() -> tuple[Q, Q]:
+    """Return the conditions that a row's version holds its target now: that this is a stage, and that it is an alias."""
     current = {"version": OuterRef("version"), "valid_to__isnull": True}
     stage = StageAssignment.objects.filter(**current, stage_id=OuterRef("target"))
     alias = AliasAssignment.objects.filter(**current, alias=OuterRef("target"))
-    return (Q(target_kind=TargetKind.STAGE) & Exists(stage)) | (Q(target_kind=TargetKind.ALIAS) & Exists(alias))
+    return Q(Exists(stage), target_kind=TargetKind.STAGE), Q(Exists(alias), target_kind=TargetKind.ALIAS)
 
 
 def _open_rows() -> QuerySet[ReReview]:
