@@ -36,6 +36,7 @@ NOT_COMMANDS = {
 }
 # Commands without a transaction around all of it, each with the reason.
 SEVERAL_TRANSACTIONS = {
+    "workflows.commands.execution.execute_request": "begins and finishes, each in a transaction of its own",
     "artifacts.commands.put_file": "bytes arrive before the transaction that notes them",
     "tracking.commands.put_artifact": "as put_file",
     "tracking.commands.put_run_artifact": "as put_file",

@@ -7,19 +7,19 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from core import access, jobs
+from core import access
 from core.access import SYSTEM, Actor, Permission
 from core.audit import Event
 from core.errors import Blocked, Conflict
-from governance.models import Decision, DecisionPurpose
+from governance.models import DecisionPurpose
 from registry import placement
 from workflows import holds, notifications, task_rows
 from workflows.assessment import Assessment, assess, holder, store_decision
 from workflows.commands import break_glass, re_reviews
-from workflows.commands.requests import queue_checks
 from workflows.gatekeeping import requirement_details
-from workflows.lifecycle import EXECUTE, asked, lock, locked_request, move, wake
+from workflows.lifecycle import asked, lock, locked_request, move, wake
 from workflows.models import PromotionRequest, RequestKind
+from workflows.steps import approve_if_satisfied, queue_checks, told
 
 
 @transaction.atomic
@@ -41,21 +41,6 @@ def advance_request(*, actor: Actor = SYSTEM, request_id: int) -> None:
             _reopen(actor, request, assessment)
         return
     approve_if_satisfied(actor, request, assessment)
-
-
-def approve_if_satisfied(actor: Actor, request: PromotionRequest, assessment: Assessment) -> None:
-    """Approve a request in review whose gate says yes, else see to it that the right people are asked.
-
-    A step of the caller's transaction.
-    """
-    if request.state != "in_review":
-        return
-    if not assessment.verdict.satisfied:
-        task_rows.follow(request, assessment)
-        return
-    decision = store_decision(request.version, assessment, DecisionPurpose.APPROVE, request)
-    move(actor, request, "satisfied", Event.PROMOTION_APPROVED, **_told(decision))
-    jobs.enqueue(EXECUTE, key=f"{EXECUTE}:{request.pk}", request_id=request.pk)
 
 
 def execute_request(*, actor: Actor, request_id: int) -> PromotionRequest:
@@ -136,7 +121,7 @@ def _place(actor: Actor, request: PromotionRequest, assessment: Assessment) -> N
         else:
             placement.assign_alias(request.model, request.target, request.version, actor=actor, request_id=request.pk)
     re_reviews.note_placed(actor=actor, request=request, policies=assessment.pinned, at=timezone.now())
-    move(actor, request, "executed", Event.PROMOTION_EXECUTED, **_told(decision))
+    move(actor, request, "executed", Event.PROMOTION_EXECUTED, **told(decision))
     people = {review.reviewer for review in request.reviews.select_related("reviewer")} | {request.requested_by}
     notifications.tell(people, request, "done", f"{request.reference}: {request.version} holds {request.target}")
 
@@ -194,10 +179,6 @@ def _follow_champion(actor: Actor, request: PromotionRequest) -> bool:
         move(actor, request, "checks_started", Event.PROMOTION_CHECKS_STARTED)
     wake(request.pk)
     return True
-
-
-def _told(decision: Decision) -> dict[str, str]:
-    return {"decision": str(decision.pk), "facts": decision.facts_digest, "verdict": decision.verdict_digest}
 
 
 def _tally(assessment: Assessment) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from core.audit import Event
 from core.errors import Conflict, Denied, Invalid
 from governance.bindings import bindings_for
 from governance.builtin import four_eyes
-from governance.commands.checks import queue_check, resolve_checks
 from governance.models import Binding, BindingMode
 from registry import names
 from registry import stages as stage_graph
@@ -21,8 +20,9 @@ from registry.models import ModelVersion
 from workflows import notifications
 from workflows.assessment import Pin, assess, holder, pin_of, pins_of
 from workflows.lifecycle import asked, locked_request, move, wake
-from workflows.models import OPEN_STATES, PromotionRequest, RequestCheck, RequestKind, RequestPolicy, RequestState
+from workflows.models import OPEN_STATES, PromotionRequest, RequestKind, RequestPolicy, RequestState
 from workflows.rollbacks import earlier_request
+from workflows.steps import queue_checks
 from workflows.subjects import locked_version
 
 ALL_MODES = tuple(BindingMode.values)
@@ -191,21 +191,6 @@ def expire_requests(*, actor: Actor = SYSTEM) -> int:
             _time_out(actor, request)
             count += 1
     return count
-
-
-def queue_checks(actor: Actor, request: PromotionRequest) -> None:
-    """Queue what the pinned policies ask to be measured, on the candidate and, for comparison, on the champion.
-
-    A step of the caller's transaction.
-    """
-    subjects = [("candidate", request.version)]
-    if request.champion is not None and request.champion.content_digest:
-        subjects.append(("champion", request.champion))
-    for pin in pins_of(request):
-        for check in resolve_checks(pin.compiled, pin.parameters):
-            for role, version in subjects:
-                run = queue_check(actor=actor, version=version, check=check)
-                RequestCheck.objects.get_or_create(request=request, run=run, defaults={"role": role})
 
 
 def _target(target_kind: str, target: str) -> str:

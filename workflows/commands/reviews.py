@@ -15,12 +15,12 @@ from core.models import User
 from workflows import notifications, reviewers
 from workflows.assessment import Assessment, assess, store_snapshot
 from workflows.commands.delegations import in_force
-from workflows.commands.execution import approve_if_satisfied
 from workflows.lifecycle import locked_request, move
 from workflows.models import Delegation, PromotionRequest, Review, ReviewVerdict, Signature
 from workflows.rules import signing
 from workflows.rules.eligibility import obstacle
 from workflows.rules.separation_of_duties import parts_of
+from workflows.steps import approve_if_satisfied
 
 OBJECTIONS = (ReviewVerdict.REJECT, ReviewVerdict.REQUEST_CHANGES)
 

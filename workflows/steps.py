@@ -1,0 +1,48 @@
+"""What several commands do in their own transactions: ask for checks, and approve once the gate is satisfied."""
+
+from __future__ import annotations
+
+from core import jobs
+from core.access import Actor
+from core.audit import Event
+from governance.commands.checks import queue_check, resolve_checks
+from governance.models import Decision, DecisionPurpose
+from workflows import task_rows
+from workflows.assessment import Assessment, pins_of, store_decision
+from workflows.lifecycle import EXECUTE, move
+from workflows.models import PromotionRequest, RequestCheck
+
+
+def queue_checks(actor: Actor, request: PromotionRequest) -> None:
+    """Queue what the pinned policies ask to be measured, on the candidate and, for comparison, on the champion.
+
+    In the caller's transaction.
+    """
+    subjects = [("candidate", request.version)]
+    if request.champion is not None and request.champion.content_digest:
+        subjects.append(("champion", request.champion))
+    for pin in pins_of(request):
+        for check in resolve_checks(pin.compiled, pin.parameters):
+            for role, version in subjects:
+                run = queue_check(actor=actor, version=version, check=check)
+                RequestCheck.objects.get_or_create(request=request, run=run, defaults={"role": role})
+
+
+def approve_if_satisfied(actor: Actor, request: PromotionRequest, assessment: Assessment) -> None:
+    """Approve a request in review whose gate says yes, else see to it that the right people are asked.
+
+    In the caller's transaction.
+    """
+    if request.state != "in_review":
+        return
+    if not assessment.verdict.satisfied:
+        task_rows.follow(request, assessment)
+        return
+    decision = store_decision(request.version, assessment, DecisionPurpose.APPROVE, request)
+    move(actor, request, "satisfied", Event.PROMOTION_APPROVED, **told(decision))
+    jobs.enqueue(EXECUTE, key=f"{EXECUTE}:{request.pk}", request_id=request.pk)
+
+
+def told(decision: Decision) -> dict[str, str]:
+    """Return how an event names a decision."""
+    return {"decision": str(decision.pk), "facts": decision.facts_digest, "verdict": decision.verdict_digest}
