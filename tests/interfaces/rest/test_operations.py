@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import time_machine
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from config.environment import BASE_DIR
 from core.models import AuditEvent
 from interfaces.rest import icalendar
 from registry.models import ModelVersion
-from tests.cast import actor, person
+from tests.cast import actor, bearer, person
+from tests.interfaces.rest.conftest import check_problem
+from tests.interfaces.rest.test_api_document import _contains, _examples, _run
 from tests.workflows.test_break_glass import holding, promoted
 from tests.workflows.test_re_reviews import publish
 from workflows.commands import break_glass
@@ -246,3 +251,28 @@ def test_no_list_takes_a_statement_for_each_row(api, pat, dana, aude, world) -> 
         counts.append(seen)
     assert counts[1] == counts[2] and max(counts[2].values()) <= 3, counts
     assert ModelVersion.objects.count() == 4 and BreakGlass.objects.count() == 3
+
+
+def test_the_examples_of_the_page_do_what_it_says(pat, dana, ravi, aude, world) -> None:
+    people = {name: person(name.lower(), "incident-responder") for name in ("INES", "IVO")}
+    people |= {"PAT": pat, "DANA": dana, "RAVI": ravi, "AUDE": aude}
+    variables = {name: bearer(user)["HTTP_AUTHORIZATION"].removeprefix("Bearer ") for name, user in people.items()}
+    publish(pat)
+    promoted(world)
+    world.version()
+    examples = _examples((BASE_DIR / "docs" / "operations-of-releases.md").read_text())
+    assert len(examples) >= 14
+    emergency = None
+    for command, below in examples:
+        status, _, said = below.partition(" ")
+        # Sequences of a test's database may stand elsewhere than at the page's 1.
+        answer = _run(Client(), command.replace("break-glass/1/", f"break-glass/{emergency}/"), {**variables, "API": "/api/v1"})
+        assert answer.status_code == int(status), (command, answer.content)
+        if answer.status_code >= 400:
+            check_problem(answer)
+        expected = json.loads(said) if said else None
+        if isinstance(expected, dict) and expected.pop("id", None):
+            emergency = answer.json()["id"]
+        if expected is not None:
+            assert _contains(answer.json(), expected), (command, answer.content)
+    assert holding() == [1]
