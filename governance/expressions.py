@@ -98,6 +98,9 @@ class Value(msgspec.Struct, frozen=True):
         return not self.error
 
 
+_TRUE, _FALSE = Value(True), Value(False)
+
+
 @dataclass(frozen=True)
 class Expression:
     """A compiled expression, its text and what of the context it reads."""
@@ -155,22 +158,21 @@ class Language:
             if item in _SCALARS:
                 return {key: value[key] for key in keys}
             return {key: self._message(item, value[key], shape and shape[key]) for key in keys}
-        if item not in _SCALARS:
-            return self._message(item, value, shape)
-        if item == "number":
-            # What was not measured must satisfy no comparison, neither way: NaN does that, an unset 0 would not. JSON knows no
-            # negative zero, and facts that come back from it must give the same.
-            return _NOT_MEASURED if value is None else value + 0.0
-        return value
+        return self._message(item, value, shape)
 
     def _message(self, name: str, value: Any, shape: Shape) -> Any:
-        fields = _PARSED[name]
-        return self._messages[name](
-            **{
-                key: self._built(*fields[key], getattr(value, key), shape and shape[key])
-                for key in (fields if shape is None else shape)
-            }
-        )
+        kinds, parts = _PARSED[name], {}
+        for key in kinds if shape is None else shape:
+            container, item = kinds[key]
+            part = getattr(value, key)
+            if container or item not in _SCALARS:
+                part = self._built(container, item, part, shape and shape[key])
+            elif item == "number":
+                # What was not measured must satisfy no comparison, neither way: NaN does that, an unset 0 would not. JSON knows
+                # no negative zero, and facts that come back from it must give the same.
+                part = _NOT_MEASURED if part is None else part + 0.0
+            parts[key] = part
+        return self._messages[name](**parts)
 
     def _fields(self) -> dict[str, list[str]]:
         return {**{name: list(fields) for name, fields in CONTEXT.items()}, "Params": list(self._parameters)}
@@ -189,8 +191,10 @@ def evaluate(expression: Expression, context: Any) -> Value:
     except RuntimeError as error:  # such as a budget of iterations that is used up
         return Value(None, _plain(str(error)))
     value = result.plain_value()
-    if value is True or value is False:
-        return Value(value)
+    if value is True:
+        return _TRUE
+    if value is False:
+        return _FALSE
     if result.type().name() in ("ERROR", "UNKNOWN"):
         return Value(None, _plain(str(value)))
     return Value(value)
