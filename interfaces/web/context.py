@@ -38,6 +38,7 @@ class Destination:
 _EVERYONE = (
     Destination("requests", "Requests", "web:requests", "i"),
     Destination("models", "Models", "web:models", "m"),
+    Destination("risk", "Risk", "web:waivers", "r"),
     Destination("lineage", "Lineage", "web:lineage", "l"),
 )
 _POLICIES = Destination("policies", "Policies", "web:policies", "p")

@@ -35,14 +35,24 @@ _BY_KIND: tuple[tuple[type[DomainError], Looks], ...] = (
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """What is wrong in a document, and where; lines and columns count from 1."""
+
+    line: int
+    column: int
+    message: str
+
+
+@dataclass(frozen=True)
 class Problem:
-    """What a template shows of a refusal."""
+    """What a template shows of a refusal. mistakes: in the document that was sent."""
 
     title: str
     message: str
     status: int
     unmet: tuple[str, ...] = ()
     where: str = ""  # where to ask for it, if a policy stands in the way
+    mistakes: tuple[Mistake, ...] = ()
 
 
 def problem(error: DomainError) -> Problem:
@@ -51,7 +61,13 @@ def problem(error: DomainError) -> Problem:
     unmet = error.details.get("requirements") or ()
     titles = tuple(item.get("title", "") if isinstance(item, dict) else str(item) for item in unmet)
     where = error.details.get("ask_at") or ""
-    return Problem(looks.title, error.message, looks.status, tuple(filter(None, titles)), str(where))
+    return Problem(looks.title, error.message, looks.status, tuple(filter(None, titles)), str(where), _mistakes(error))
+
+
+def _mistakes(error: DomainError) -> tuple[Mistake, ...]:
+    """Return the places in a document; other refusals give their mistakes as sentences."""
+    given = error.details.get("mistakes") or ()
+    return tuple(Mistake(each["line"], each["column"], each["message"]) for each in given if isinstance(each, dict))
 
 
 def answer(request: HttpRequest, error: DomainError) -> HttpResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from interfaces.web import register_urls
 from interfaces.web.views import audit, discussion, home, inbox, lineage, models, requests, session
 
 app_name = "web"
@@ -33,6 +34,7 @@ urlpatterns = [
     path("requests/<int:request_id>/threads/<int:thread_id>/reopen", discussion.reopen, name="thread-reopen"),
     path("requests/<int:request_id>/comments/<int:comment_id>/edit", discussion.edit, name="comment-edit"),
     path("requests/<int:request_id>/comments/<int:comment_id>/delete", discussion.delete, name="comment-delete"),
+    *register_urls.urlpatterns,
     path("lineage/", lineage.explore, name="lineage"),
     path("audit/", audit.log, name="audit"),
     path("audit/<int:event_id>/", audit.event, name="audit-event"),
