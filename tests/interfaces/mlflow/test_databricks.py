@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from core.access import SYSTEM, grant
+from core.access import grant
 from core.models import AuditEvent, User
 from governance.commands.policies import bind_policy, publish_policy
 from interfaces.mlflow import databricks_views, dispatch
@@ -378,6 +378,17 @@ def test_while_checks_run_nobody_is_offered_a_decision_and_none_is_taken(world: 
     assert not Review.objects.exists()
 
 
+def test_a_move_and_its_comment_are_kept_together_or_not_at_all(world: World, dana: User) -> None:
+    version = world.version(model="free")
+    move = {**place(version), "stage": "Staging", "archive_existing_versions": False}
+    path = "databricks/model-versions/transition-stage"
+    crowd = " ".join(f"@somebody{i}" for i in range(30))
+    assert Caller(dana).refused("POST", path, **move, comment=crowd) == (400, "INVALID_PARAMETER_VALUE")
+    assert stage_of(version) == "None"
+    Caller(dana).ok("POST", path, **move, comment=" ")
+    assert (stage_of(version), version.threads.count()) == ("Staging", 0)
+
+
 def test_a_re_review_moves_nothing_and_is_no_transition(world: World, dana: User, ravi: User) -> None:
     version = world.version(model="free")
     Caller(dana).ok("POST", "model-versions/transition-stage", **place(version), stage="Staging")
@@ -451,14 +462,13 @@ def test_an_approval_that_a_worker_carries_out_first_still_tells_the_truth(
 ) -> None:
     version = world.version(model="free")
     Caller(dana).ok("POST", REQUESTS + "create", **place(version), stage="Staging")
-    given = review_commands.submit_review
+    carry_out = execution.execute_request
 
-    def and_a_worker_is_quick(**options: Any) -> Review:
-        review = given(**options)
-        execution.execute_request(actor=SYSTEM, request_id=review.request_id)
-        return review
+    def after_a_worker(**options: Any) -> PromotionRequest:
+        carry_out(**options)
+        return carry_out(**options)
 
-    monkeypatch.setattr(review_commands, "submit_review", and_a_worker_is_quick)
+    monkeypatch.setattr(execution, "execute_request", after_a_worker)
     activity = Caller(ravi).ok("POST", REQUESTS + "approve", **place(version), stage="Staging", archive_existing_versions=False)[
         "activity"
     ]
