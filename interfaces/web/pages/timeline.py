@@ -48,10 +48,8 @@ _SENTENCES: dict[str, tuple[str, str, str]] = {
     "task.claimed": ("took on the review for {group}", "", "comment"),
     "task.released": ("gave back the review for {group}", "", "comment"),
     "task.escalated": ("Nobody decided in time; it was escalated", "warn", "warn"),
-    "thread.opened": ("began a discussion", "", "comment"),
     "thread.resolved": ("resolved a discussion", "pass", "comment"),
     "thread.reopened": ("took a discussion up again", "", "comment"),
-    "comment.added": ("commented", "", "comment"),
     "comment.edited": ("changed a comment", "", "comment"),
     "comment.deleted": ("deleted a comment", "", "comment"),
     "check.queued": ("{check} was queued on v{version}", "", "wait"),
@@ -64,12 +62,14 @@ _REVIEWS = {
     "abstain": ("abstained", "", "wait"),
 }
 _ASKED = {"rollback": "asked to roll back to v{version} in {target}", "re_review": "asked to review v{version} in {target} again"}
+# What stands in the discussion on the same page.
+_ELSEWHERE = ("thread.opened", "comment.added")
 _SAID = ("reason", "comment", "failure", "text")
 
 
 def entries(events: Sequence[TimelineEntry], *, names: Mapping[str, str], me: str) -> tuple[Entry, ...]:
-    """Return a request's events, oldest first. names: account -> display name."""
-    return tuple(_entry(event, names, me) for event in _folded(events))
+    """Return a request's events, oldest first, without what stands in its discussion. names: account -> display name."""
+    return tuple(_entry(event, names, me) for event in _folded([each for each in events if each.action not in _ELSEWHERE]))
 
 
 def _folded(events: Sequence[TimelineEntry]) -> list[TimelineEntry]:
