@@ -24,19 +24,26 @@ from workflows.models import PromotionRequest
 
 PAGE = BASE_DIR / "docs" / "api.md"
 WORKER = "<!-- the worker finishes the checks -->"
-FILES = {
-    "held-out.csv": "age,good\n30,1\n40,0\n50,1\n60,1\n",
-    "policy.yaml": """\
+POLICY = """\
 kind: Policy
 name: retail
+parameters:
+  least: {type: number}
 checks:
   - {check: performance, dataset: held-out}
 requirements:
-  - {id: roc-auc, title: ROC AUC, how_to_satisfy: Improve it., satisfied_if: 'measurements["roc_auc"].value >= 0.7'}
+  - {id: roc-auc, title: ROC AUC, how_to_satisfy: Improve it., satisfied_if: 'measurements["roc_auc"].value >= params.least'}
 steps:
   - {name: review, factors: [{group: reviewer, count: 1}]}
-""",
-    "binding.yaml": "kind: Binding\nname: retail\npolicy: retail\ntargets: {stages: [Production], aliases: [champion]}\n",
+"""
+FILES = {
+    "held-out.csv": "age,good\n30,1\n40,0\n50,1\n60,1\n",
+    "policy.yaml": POLICY,
+    "parameters.yaml": "kind: Parameters\nname: retail\npolicy: retail\nvalues: {least: 0.7}\n",
+    "binding.yaml": (
+        "kind: Binding\nname: retail\npolicy: retail\ntargets: {stages: [Production], aliases: [champion]}\nparameters: retail\n"
+    ),
+    "draft.json": json.dumps({"document": POLICY, "parameters": {"least": 0.9}}),
 }
 
 

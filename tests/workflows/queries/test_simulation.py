@@ -217,11 +217,11 @@ def test_it_is_bounded_in_number_and_in_time(done, ravi, monkeypatch) -> None:
     assert found.truncated and [each.request for each in found.requests] == [requests[2].pk, requests[1].pk]
     monkeypatch.setattr(simulation, "MOST_REQUESTS", 3)
     assert not simulate(ravi, POLICY).truncated
-    ticks = iter(range(0, 1000, 15))
+    ticks = iter(range(0, 1000, 8))
     monkeypatch.setattr(simulation, "monotonic", lambda: next(ticks))
     found = simulate(ravi, POLICY)
     assert found.truncated and [each.request for each in found.requests] == [requests[2].pk]
-    assert "longer than 20 seconds" in found.notes[0]
+    assert "longer than 10 seconds" in found.notes[0]
 
 
 def _stored(request: PromotionRequest, **changes: Any) -> Decision:
