@@ -17,6 +17,7 @@ from core import commands as core_commands
 from core.access import SYSTEM, grant
 from core.errors import Blocked, Conflict, Denied, Invalid, NotFound
 from core.models import AuditEvent, Job, JobState, User
+from governance.commands.policies import end_binding
 from governance.models import Decision
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment, StageTransition
 from tests.cast import ROOT, actor, person
@@ -159,7 +160,7 @@ def test_a_place_that_was_empty_is_empty_again(world: Any, ines: User, ivo: User
     stage = confirm(ivo, ask(ines, version))
     alias = confirm(ivo, ask(ines, version, target="champion", target_kind="alias"))
     assert (holding(), pointing(), stage.displaced, alias.displaced) == ([1], [1], None, None)
-    assert "removed, since it pointed at nothing" in revert(actor(ivo), alias).outcome
+    assert "champion points at nothing again." in revert(actor(ivo), alias).outcome
     assert "Nothing stood in Production before." in revert(actor(ivo), stage).outcome
     assert (holding(), pointing(), holding("None")) == ([], [], [1])
 
@@ -189,6 +190,21 @@ def test_a_version_that_was_deleted_meanwhile_does_not_come_back_and_that_is_sai
         catalog.delete_version(actor=actor(world.dana), model_name="credit.risk", version=number)
     assert "credit.risk v1, which stood there before, was deleted" in revert(actor(ivo), stage).outcome
     assert "champion was removed, since credit.risk v2" in revert(actor(ivo), alias).outcome
+    assert (holding(), pointing()) == ([], [])
+
+
+def test_an_emergency_ends_also_when_its_own_version_or_the_whole_model_is_gone(
+    world: Any, pat: User, ines: User, ivo: User
+) -> None:
+    promoted(world)
+    row = confirm(ivo, ask(ines, world.version()))
+    alias = confirm(ivo, ask(ines, world.version(), target="champion", target_kind="alias"))
+    end_binding(actor=actor(pat), name="credit")  # as long as a policy guards the place, what stands there cannot be deleted
+    catalog.delete_version(actor=actor(world.dana), model_name="credit.risk", version=2)
+    outcome = revert(actor(ines), row).outcome
+    assert outcome == "credit.risk v2 had left Production before. credit.risk v1 stands in Production again."
+    catalog.delete_model(actor=actor(world.dana), model_name="credit.risk")
+    assert revert(actor(ines), alias).outcome == "champion points at nothing again."
     assert (holding(), pointing()) == ([], [])
 
 

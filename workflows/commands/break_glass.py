@@ -228,7 +228,7 @@ def superseded_by(*, actor: Actor, request: PromotionRequest) -> BreakGlass | No
         return None
     said = f"{request.reference} was carried out, so {request.version} holds {row.target}; nothing was reverted over it."
     stays = row.target_kind == TargetKind.STAGE and not request.archive_existing and row.version_id != request.version_id
-    if stays and stage_graph.current_stage(row.version) == row.target:
+    if stays and _stands_in_stage(row):
         said += f" {_leave(actor, row)}"
     _end(actor, row, said)
     _tell(_concerned(row), row, f"Emergency {row.incident} ended. {row.outcome} Its review is open.")
@@ -293,7 +293,7 @@ def _stage_back(actor: Actor, row: BreakGlass) -> str:
     others = [other.version for other in later.select_related("version__model").order_by("pk")]
     came_back = displaced_by(row)
     said = []
-    if stage_graph.current_stage(row.version) == row.target:
+    if _stands_in_stage(row):
         said.append(_leave(actor, row))
     else:
         said.append(f"{row.version} had left {row.target} before.")
@@ -305,6 +305,10 @@ def _stage_back(actor: Actor, row: BreakGlass) -> str:
     if not came_back:
         said.append(f"Nothing stood in {row.target} before.")
     return " ".join(said)
+
+
+def _stands_in_stage(row: BreakGlass) -> bool:
+    return StageAssignment.objects.filter(version=row.version, stage_id=row.target, valid_to__isnull=True).exists()
 
 
 def _leave(actor: Actor, row: BreakGlass) -> str:
@@ -335,7 +339,7 @@ def _alias_back(actor: Actor, row: BreakGlass) -> str:
         return f"{row.target} points at {before} again."
     placement.remove_alias(row.model, row.target, actor=actor)
     if before is None:
-        return f"{row.target} was removed, since it pointed at nothing before."
+        return f"{row.target} points at nothing again."
     return f"{row.target} was removed, since {before}, at which it pointed before, was deleted meanwhile."
 
 
