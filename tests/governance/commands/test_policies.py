@@ -125,7 +125,7 @@ def test_a_text_that_breaks_a_binding_is_refused_and_the_binding_named(admin, cl
     bind_policy(actor=admin, document=limited(0.8))
     bind_policy(actor=admin, document=limited(0.8, "since: '2090-01-01'\n").replace("name: credit", "name: later", 1))
     with pytest.raises(
-        Conflict, match="credit: parameter label has no default.*later: parameter label has no default"
+        Conflict, match=r"credit: parameter label has no default.*later: parameter label has no default"
     ) as refused:
         publish_policy(actor=admin, document=MANDATORY)
     assert refused.value.code == "breaks_bindings" and refused.value.details["bindings"] == ["credit", "later"]
