@@ -77,7 +77,7 @@ def test_a_scientist_asks_for_a_promotion(scene: Scene, opened: Window, sign_in:
     page.get_by_role("link", name=MODEL).click()
     page.get_by_role("link", name="Request promotion").click()
     page.get_by_label("Reason").fill("It treats applicants under 25 more evenly.")
-    page.get_by_role("button", name="Request promotion").click()
+    page.get_by_role("button", name="Ask the reviewers").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Promote {MODEL} v1 to Production")
     expect(page.locator("#decision h2")).to_have_text("Checks are running")
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from core import access
 from core.access import Actor, Permission
 from core.errors import NotFound
 from core.models import User
@@ -87,8 +88,9 @@ class Deciding:
     """What the reader sees around a request.
 
     tasks: by policy, factor and group. stands_in_for: whose place the reader may take here. waivers: those in force of the
-    request's policies, by ``policy/requirement``. waivable: (policy, requirement) of what may be waived. findings: open on the
-    model, from whichever version. rebase: what a rebase would change. names: account -> display name of everybody in it.
+    request's policies, by ``policy/requirement``. waivable: (policy, requirement) of what the reader may ask a waiver for.
+    findings: open on the model, from whichever version. rebase: what a rebase would change. names: account -> display name of
+    everybody in it.
     """
 
     tasks: Mapping[FactorKey, FactorTask] = field(default_factory=dict)
@@ -115,21 +117,16 @@ def deciding(actor: Actor, page: RequestPage) -> Deciding:
     findings = risk.finding_rows(risk.findings(actor, model=row.model.name, status="open"))
     names = {review.on_behalf_of for review in page.reviews} | {place.username for place in acting}
     names |= {ruling.by for waiver in waivers for ruling in waiver.rulings}
-    names |= {name for finding in findings for name in (finding.owner, finding.raised_by)}
+    threads = people.thread_rows(actor, people.threads(actor, request_id=row.pk))
+    names |= {finding.owner for finding in findings} | {thread.resolved_by for thread in threads}
     return Deciding(
         tasks=_tasks(tasks, _members(page, {key[2] for key in tasks}), at),
         seats=_seats(actor, page, waiting, tasks, acting),
         stands_in_for=[place.username for place in acting],
         waivers={f"{waiver.policy}/{waiver.requirement}": waiver for waiver in reversed(waivers)},
-        waivable=frozenset(
-            (name, item.id)
-            for name, policy in policies.items()
-            if policy.waivers
-            for item in policy.requirements
-            if item.waivable
-        ),
+        waivable=_waivable(policies) if access.explain(actor, Permission.PROMOTION_REQUEST, row.model).allowed else frozenset(),
         findings=findings,
-        threads=people.thread_rows(actor, people.threads(actor, request_id=row.pk)),
+        threads=threads,
         rebase=_rebase(row) if page.may_rebase else [],
         names={user.username: user.display_name for user in User.objects.filter(username__in=names - {""})},
     )
@@ -177,11 +174,13 @@ def _seats(
 ) -> list[Seat]:
     if not _may_decide(actor, page):
         return []
+    # Whose review went stale may give it again, although the task's row is only told so when the request is judged next.
+    again = any(row.reviewer == actor.username and row.is_latest and not row.counts for row in page.reviews)
     found = []
     for result in waiting:
         task = tasks.get((result.policy, result.id, result.group))
         not_for = task.not_for if task is not None else ""
-        if f" {actor.user_id} " in not_for:
+        if f" {actor.user_id} " in not_for and not again:
             continue
         places = [""] if result.group in actor.roles else []
         places += [p.username for p in acting if result.group in p.groups and f" {p.user_id} " not in not_for]
@@ -223,6 +222,12 @@ def _policies(page: RequestPage) -> dict[str, CompiledPolicy]:
     rows = PolicyRevision.objects.filter(digest__in=[pin.digest for pin in page.policies]).select_related("policy")
     pinned = {(pin.policy, pin.revision) for pin in page.policies}
     return {row.policy.name: compile_policy(row.document) for row in rows if (row.policy.name, row.number) in pinned}
+
+
+def _waivable(policies: Mapping[str, CompiledPolicy]) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (name, item.id) for name, policy in policies.items() if policy.waivers for item in policy.requirements if item.waivable
+    )
 
 
 def _rebase(row: PromotionRequest) -> list[PolicyChange]:

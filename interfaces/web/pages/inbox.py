@@ -18,15 +18,6 @@ from workflows.queries.requests import RequestRow
 from workflows.queries.risk import WaiverRow
 
 TABS = ("waiting", "groups", "mine", "mentions", "re-reviews", "waivers", "emergencies", "news", "all")
-_CAUSES = {
-    "clock": "Its time is up",
-    "dataset_recalled": "Its data was recalled",
-    "vulnerability": "A vulnerability became known",
-    "drift": "It drifted",
-    "incident": "An incident",
-    "tier_changed": "Its risk tier changed",
-    "waiver_expired": "A waiver expired",
-}
 
 
 @dataclass(frozen=True)
@@ -298,7 +289,7 @@ def _due(row: ReReviewRow, now: datetime) -> Due:
     wish = urlencode({"what": f"re_review:{row.target_kind}:{row.target}"})
     return Due(
         title=place(row.model, row.version, row.target_kind, row.target),
-        cause=_CAUSES.get(row.cause, words.sentence(row.cause)),
+        cause=words.cause(row.cause),
         detail=row.detail,
         due=due,
         due_tone=tone,
@@ -315,7 +306,7 @@ def _expiring(row: WaiverRow, now: datetime) -> Expiring:
         control=row.compensating_control,
         until=row.expires_at,
         left=f"in {words.duration(row.expires_at - now)}",
-        href=reverse("web:version", args=[row.model, row.version]) if row.version else reverse("web:model", args=[row.model]),
+        href=reverse("web:waiver", args=[row.id]),
     )
 
 

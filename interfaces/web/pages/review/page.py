@@ -87,7 +87,7 @@ def review(page: RequestPage, around: Deciding, *, me: str, sees_shadow: bool, n
     """Return the page of a request. sees_shadow: whether the reader may see what policies on trial find."""
     request = page.request
     names = _names(page, around)
-    shown = _rows(page, around, sees_shadow=sees_shadow)
+    shown = _rows(page, around, names, sees_shadow=sees_shadow)
     enforced = [row for row in shown if row.mode == "enforce"]
     status = decision.status(request, enforced)
     pins = [pin for pin in page.policies if sees_shadow or pin.mode != "shadow"]
@@ -180,7 +180,7 @@ def title(request: RequestRow) -> str:
     return f"Promote {request.model} v{request.version} to {place}"
 
 
-def _rows(page: RequestPage, around: Deciding, *, sees_shadow: bool) -> Sequence[Requirement]:
+def _rows(page: RequestPage, around: Deciding, names: Mapping[str, str], *, sees_shadow: bool) -> Sequence[Requirement]:
     found = {requirements.APPROVALS, *(link.run.check for link in page.checks)}
     champion = f"v{page.request.champion}" if page.request.champion else ""
     results = [result for result in page.verdict.requirements if sees_shadow or result.mode != "shadow"]
@@ -188,9 +188,18 @@ def _rows(page: RequestPage, around: Deciding, *, sees_shadow: bool) -> Sequence
     for result in results:
         row = requirements.requirement(result, f"v{page.request.version}", champion, found)
         rows.append(replace(row, about=f"requirement:{row.policy}/{row.id}") if result.kind == "evidence" else row)
-    rows = requirements.told_apart(requirements.with_waivers(rows, around.waivers, around.waivable))
+    rows = requirements.told_apart(requirements.with_waivers(rows, around.waivers, around.waivable, names))
     said = talk.counted(around.threads)
-    return [replace(row, said=said.get(row.about, 0)) for row in rows]
+    rows = [replace(row, said=said.get(row.about, 0)) for row in rows]
+    return [_unmeasured(row) for row in rows] if page.request.state == "draft" else rows
+
+
+def _unmeasured(row: Requirement) -> Requirement:
+    """Return a draft's requirement; one without evidence is no error yet, since its checks run when it is asked."""
+    if row.state not in ("error", "pending"):
+        return row
+    waiting = Status("wait", "Waiting")
+    return replace(row, state="waiting", status=waiting, reason="Measured when it is asked", how="", may_waive=False)
 
 
 def _names(page: RequestPage, around: Deciding) -> Mapping[str, str]:

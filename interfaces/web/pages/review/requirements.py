@@ -145,7 +145,10 @@ def requirement(result: RequirementResult, version: str, champion: str, checks: 
 
 
 def with_waivers(
-    rows: Iterable[Requirement], used: Mapping[str, WaiverRow], waivable: Collection[tuple[str, str]]
+    rows: Iterable[Requirement],
+    used: Mapping[str, WaiverRow],
+    waivable: Collection[tuple[str, str]],
+    names: Mapping[str, str],
 ) -> list[Requirement]:
     """Return the rows with the waivers they pass by, and with whether a waiver can be asked for.
 
@@ -155,10 +158,8 @@ def with_waivers(
     for row in rows:
         waiver = used.get(f"{row.policy}/{row.id}") if row.state == "waived" else None
         if waiver is not None:
-            by = ", ".join(ruling.by for ruling in waiver.rulings if ruling.verdict == "approved")
-            aside = SetAside(waiver.id, waiver.expires_at, waiver.compensating_control, by)
-            # The gate's reason says the same in its own words.
-            row = replace(row, waiver=aside, reason=row.reason.partition("; waived until")[0])
+            by = ", ".join(names.get(ruling.by, ruling.by) for ruling in waiver.rulings if ruling.verdict == "approved")
+            row = replace(row, waiver=SetAside(waiver.id, waiver.expires_at, waiver.compensating_control, by), reason="")
         stuck = row.state in ("unsatisfied", "error") and row.mode == "enforce"
         found.append(replace(row, may_waive=stuck and (row.policy, row.id) in waivable))
     return found
@@ -226,10 +227,11 @@ def ticks(rows: Sequence[Requirement]) -> Ticks:
 
 
 def _reason(result: RequirementResult, known: bool) -> str:
-    """Return the gate's reason, unless the numbers beside it say the same."""
-    if result.reason == "met" or (known and result.state.value == "unsatisfied" and result.reason.startswith("measured ")):
-        return ""
-    return result.reason[:1].upper() + result.reason[1:]
+    """Return the gate's reason, without what the numbers beside it say."""
+    reason = result.reason
+    if known and reason.startswith("measured "):
+        reason = reason.partition("; ")[2]
+    return "" if reason == "met" else reason[:1].upper() + reason[1:]
 
 
 def _counted(result: RequirementResult) -> bool:
