@@ -109,7 +109,7 @@ class MainJob:
         for requirement in verdict["requirements"]:
             say(f"        {requirement['state']:12} {requirement['title']:42} {_numbers(requirement)}")
         blocking = [r["id"] for r in verdict["requirements"] if r["state"] not in ("satisfied", "not_applicable")]
-        hold(blocking == ["approvals-reviewer"], "every check is met; two approvals are missing")
+        hold(blocking == ["review-reviewer"], "every check is met; two approvals are missing")
         runs = _json(self.ravi.get("check-runs/", model=MODEL, version=1))["results"]
         hold(
             {r["state"] for r in runs} == {"completed"},

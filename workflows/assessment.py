@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from core.canonical import canonical, digest, text_digest
 from governance import evidence, gate
-from governance.facts import CalendarFacts, Facts, ModelFacts, RequestFacts, VersionFacts
+from governance.facts import CalendarFacts, Facts, ModelFacts, RequestFacts, VersionFacts, WaiverFact
 from governance.gate import PinnedPolicy, Verdict, judge
 from governance.models import Binding, BindingMode, CheckRun, Decision, DecisionPurpose, EvidenceSnapshot, PolicyRevision
 from governance.policy import CompiledPolicy, compile_policy
@@ -107,10 +107,10 @@ def assess(request: PromotionRequest) -> Assessment:
     gathered = evidence.gather([v for v in (version, champion) if v is not None], runs)
     own, other = gathered[version.pk], gathered[champion.pk] if champion is not None else VersionFacts()
     policies = frozenset(pin.policy for pin in pins)
-    waivers = tuple(waiver for waiver in waiver_facts(version, now) if waiver.policy in policies)
+    makers = makers_of(version, requested_by=request.requested_by)
+    waivers = _waivers(version, policies, makers, now)
     findings = open_finding_facts(request.model, now)
     parts = snapshot.parts(own, other, policies=[pin.reference() for pin in pins], waivers=waivers, open_findings=findings)
-    makers = makers_of(version, requested_by=request.requested_by)
     barred = {**(waiver_hands(version, now, policies) if waivers else {}), **as_mapping(makers)}
     standings = _standings(request, pins, parts, barred)
     facts = Facts(
@@ -142,11 +142,10 @@ def foresee(version: ModelVersion, *, target_kind: str, target: str, bindings: S
     gathered = evidence.gather(versions, {pk: list(by_name.values()) for pk, by_name in runs.items()})
     own = gathered[version.pk]
     other = gathered[champion.pk] if champion is not None and champion.pk != version.pk else VersionFacts()
-    policies = frozenset(pin.policy for pin in pins)
-    waivers = tuple(waiver for waiver in waiver_facts(version, now) if waiver.policy in policies)
+    makers = makers_of(version, requested_by=None)
+    waivers = _waivers(version, frozenset(pin.policy for pin in pins), makers, now)
     findings = open_finding_facts(version.model, now)
     parts = snapshot.parts(own, other, policies=[pin.reference() for pin in pins], waivers=waivers, open_findings=findings)
-    makers = makers_of(version, requested_by=None)
     barred = as_mapping(makers)
     facts = Facts(
         request=RequestFacts(0, "", target_kind, target, ""),
@@ -282,6 +281,14 @@ def _standings(
             owner_team=reviewers.owner_team(request.model, people),
         ),
     )
+
+
+def _waivers(
+    version: ModelVersion, policies: Collection[str], makers: tuple[Maker, ...], at: datetime
+) -> tuple[WaiverFact, ...]:
+    """Return the waivers in force, but for those of the whole model that somebody approved who made this version later."""
+    hands = as_mapping(makers)
+    return tuple(w for w in waiver_facts(version, at) if w.policy in policies and w.approved_by not in hands)
 
 
 def _request_facts(request: PromotionRequest, parts: snapshot.Parts) -> RequestFacts:

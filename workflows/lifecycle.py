@@ -71,8 +71,11 @@ def move(actor: Actor, request: PromotionRequest, event: str, record: Event, **d
 
 
 def wake(request_id: int) -> None:
-    """Have a request judged again, in the background; asked for twice it is done once."""
-    jobs.enqueue(ADVANCE, key=f"{ADVANCE}:{request_id}", request_id=request_id)
+    """Have a request judged again, in the background.
+
+    Without a key: a job that runs already may have looked before this change was made, and must not swallow it.
+    """
+    jobs.enqueue(ADVANCE, request_id=request_id)
 
 
 def wake_model(model: RegisteredModel) -> None:

@@ -40,7 +40,7 @@ def approve_if_satisfied(actor: Actor, request: PromotionRequest, assessment: As
         return
     decision = store_decision(request.version, assessment, DecisionPurpose.APPROVE, request)
     move(actor, request, "satisfied", Event.PROMOTION_APPROVED, **told(decision))
-    jobs.enqueue(EXECUTE, key=f"{EXECUTE}:{request.pk}", request_id=request.pk)
+    jobs.enqueue(EXECUTE, request_id=request.pk)
 
 
 def told(decision: Decision) -> dict[str, str]:

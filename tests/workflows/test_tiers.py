@@ -14,13 +14,12 @@ from core.models import AuditEvent, Job, User
 from governance.commands.policies import bind_policy, publish_policy
 from governance.models import Decision, FindingRecord, QuestionnaireRevision, TierAssessment
 from governance.questionnaire import bundled
-from registry import commands as registry_commands
 from registry.models import RegisteredModel
 from tests.cast import ROOT, actor, person
 from tests.workflows.conftest import POLICY, World, build
 from tests.workflows.test_races import at_once
 from workflows.assessment import assess, recompute
-from workflows.commands import execution, findings, tiers
+from workflows.commands import catalog, execution, findings, tiers
 from workflows.commands import reviews as review_commands
 from workflows.lifecycle import ADVANCE
 from workflows.models import ReReview
@@ -85,8 +84,7 @@ def recorded(*actions: str) -> list[str]:
 
 
 def by_hand(user: User, wanted: str) -> None:
-    with transaction.atomic(), tiers.following(actor=actor(user), model_name="credit.risk"):
-        registry_commands.update_model(actor=actor(user), name="credit.risk", risk_tier=wanted)
+    catalog.update_model(actor=actor(user), model_name="credit.risk", risk_tier=wanted)
 
 
 def in_production(world: World, reviewers: list[User]) -> None:

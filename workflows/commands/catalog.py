@@ -16,6 +16,7 @@ from registry import names, placement
 from registry import stages as stage_graph
 from registry.models import ModelVersion, RegisteredModel
 from tracking import commands as tracking_commands
+from workflows.commands import tiers
 from workflows.gatekeeping import governed_places, observe, refusal
 from workflows.lifecycle import wake_requests
 from workflows.models import OPEN_STATES
@@ -110,7 +111,7 @@ def delete_model_tag(*, actor: Actor, model_name: str, key: str) -> None:
 @transaction.atomic
 def update_model(*, actor: Actor, model_name: str, **changes: str | None) -> RegisteredModel:
     """Change description, risk tier or owner team. Raises Denied if a lower tier would take the model out of a policy."""
-    with _staying_bound(actor, model_name):
+    with _staying_bound(actor, model_name), tiers.following(actor=actor, model_name=model_name):
         return registry_commands.update_model(actor=actor, name=model_name, **changes)
 
 

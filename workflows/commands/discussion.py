@@ -129,7 +129,7 @@ def _subject(actor: Actor, request_id: int | None, model_name: str, version: int
         if request is None:
             raise NotFound(f"There is no promotion request {request_id}, or you may not see it.")
         return request, request.version
-    versions = ModelVersion.objects.select_related("model", "created_by")
+    versions = ModelVersion.objects.select_related("model", "created_by").filter(deleted_at=None, model__deleted_at=None)
     found = access.visible(actor, versions, Permission.MODEL_READ, "model").filter(model__name=model_name, number=version).first()
     if found is None:
         raise NotFound(f"There is no version {version} of {model_name!r}, or you may not see it.")

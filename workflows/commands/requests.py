@@ -74,7 +74,7 @@ def request_promotion(
         target=target,
         from_stage=stage_graph.current_stage(subject),
         reason=reason.strip(),
-        archive_existing=archive_existing,
+        archive_existing=archive_existing and target not in ("None", "Archived"),  # there it would empty what it fills
         state=RequestState.DRAFT if draft else RequestState.CHECKING,
         subject_digest=subject.content_digest,
         champion=champion,

@@ -283,7 +283,7 @@ def request_page(actor: Actor, request_id: int) -> RequestPage:
     row = _request(actor, request_id)
     assessment = assess(row)
     people = _people(assessment)
-    me = _eligibility(actor.username, actor.display_name, actor.roles, assessment, row.state)
+    me = _eligibility(actor.username, actor.display_name, actor.roles, assessment, row.state, is_service=bool(actor.responsible))
     runs = {run.id: run for run in governance_queries.detailed(_runs(actor, assessment))}
     owns = row.requested_by_id == actor.user_id
     manages = owns or access.explain(actor, Permission.MODEL_MANAGE, row.model).allowed
@@ -326,7 +326,7 @@ def eligibility(actor: Actor, request_id: int, username: str) -> Eligibility:
     if user is None:
         raise NotFound(f"There is no account {username!r}.")
     roles = frozenset(user.groups.values_list("name", flat=True))
-    return _eligibility(user.username, user.display_name, roles, assess(row), row.state)
+    return _eligibility(user.username, user.display_name, roles, assess(row), row.state, is_service=user.is_service)
 
 
 def outlook(actor: Actor, version: ModelVersion, *, target_kind: str = "stage", target: str = "Production") -> Verdict | None:
@@ -453,12 +453,16 @@ def _standing_in_for(actor: Actor) -> list[str]:
     return sorted(rows.values_list("delegator__username", flat=True).distinct())
 
 
-def _eligibility(username: str, display_name: str, roles: frozenset[str], assessment: Assessment, state: str) -> Eligibility:
+def _eligibility(
+    username: str, display_name: str, roles: frozenset[str], assessment: Assessment, state: str, *, is_service: bool
+) -> Eligibility:
     reasons = [part.replace("you ", f"{username} ", 1) for part in parts_of(username, assessment.makers)]
     if not reasons and username in assessment.barred:
         reasons.append(f"{username} {assessment.barred[username]}")
     if not roles & set(REVIEW_ROLES):
         reasons.append(f"{username} does not hold a role that may review ({', '.join(REVIEW_ROLES)})")
+    if is_service:
+        reasons.append(f"{username} is a service account; a person must decide")
     if found := obstacle(username, roles, assessment.verdict):
         reasons.append(found.reason)
     if state != "in_review":

@@ -24,8 +24,6 @@ from django.utils import timezone
 from core.access import grant
 from core.models import AuditEvent, User
 from governance.commands.policies import bind_policy, publish_policy
-from interfaces.mlflow import databricks_views, dispatch
-from interfaces.mlflow.routing import RouteTable
 from registry import commands as registry_commands
 from registry.models import ModelVersion, RegisteredModel, StageTransition
 from tests.cast import actor, bearer, person
@@ -43,13 +41,6 @@ release: {execute: on_demand}
 """
 REQUESTS, COMMENTS = "transition-requests/", "comments/"
 Registry = Callable[[User], ModelRegistryAPI]
-
-
-@pytest.fixture(autouse=True)
-def routed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the routes in the table, should the dialect's frame not list them."""
-    if not dispatch.TABLE.find("/api/2.0/mlflow/transition-requests/create")[0]:
-        monkeypatch.setattr(dispatch, "TABLE", RouteTable([*dispatch.TABLE.routes, *databricks_views.ROUTES]))
 
 
 @pytest.fixture(autouse=True)
