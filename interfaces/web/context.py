@@ -39,6 +39,7 @@ _EVERYONE = (
     Destination("requests", "Requests", "web:requests", "i"),
     Destination("models", "Models", "web:models", "m"),
     Destination("risk", "Risk", "web:waivers", "r"),
+    Destination("operations", "Operations", "web:re-reviews", "o"),
     Destination("lineage", "Lineage", "web:lineage", "l"),
 )
 _POLICIES = Destination("policies", "Policies", "web:policies", "p")

@@ -117,9 +117,9 @@ class Document(forms.Form):
 
 
 class Comment(forms.Form):
-    """Why; commands say themselves when they need it."""
+    """Why something is done."""
 
-    comment = long_text("Why", hint="It stays on record.")
+    comment = long_text("Why", "Say why: it stays on record.", hint="It stays on record.")
 
 
 # Risk.
@@ -202,3 +202,124 @@ class Answers(forms.Form):
     def answers(self) -> Mapping[str, str]:
         """Return the chosen value by question."""
         return {question.id: self.cleaned_data[question.id] for question in self.questions}
+
+
+# Operations.
+
+_UNITS = {"minutes": 1, "hours": 60, "days": 1440}
+WEEKDAYS = [(str(number), name) for number, name in enumerate(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"))]
+
+
+def _clock(label: str, missing: str) -> forms.TimeField:
+    return forms.TimeField(
+        label=label,
+        widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
+        error_messages={"required": missing, "invalid": "Give a time such as 09:00."},
+    )
+
+
+class NewFreeze(forms.Form):
+    """A time, perhaps recurring, in which approved requests wait."""
+
+    name = line("Name", "Give it a name, such as year-end.", hint="Small letters, digits and hyphens.", most=100)
+    reason = line("Reason", "Say why: whoever waits is shown it.", most=300)
+    starts = forms.CharField(
+        label="Begins",
+        max_length=19,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+        help_text="Local time in the zone.",
+        error_messages={"required": "Say when it begins, as in 2026-12-20T00:00."},
+    )
+    zone = line(
+        "Time zone", "Name the time zone, such as Europe/Berlin or UTC.", hint="Such as Europe/Berlin.", most=64, names="zones"
+    )
+    lasts = whole("Lasts", "Say how long it lasts.", most=527_040)
+    unit = one_of("Unit", [(unit, unit) for unit in _UNITS], "Choose a unit.", initial="hours")
+    rrule = line("Repeats", hint="As in RFC 5545: FREQ=WEEKLY;BYDAY=FR. Empty for a single time.", most=300)
+    models = line("Models", hint="Patterns such as credit.*, parted by spaces. Empty for every model.", most=2000)
+    risk_tiers = several("Risk tiers", RiskTier.choices, hint="None ticked means every tier.")
+    stages = line("Stages", hint="Empty, with aliases, for every place.", most=2000)
+    aliases = line("Aliases", most=2000)
+
+    def asked(self) -> dict[str, Any]:
+        """Return what the command takes."""
+        given = self.cleaned_data
+        return {
+            **{name: given[name] for name in ("name", "reason", "starts", "zone", "rrule", "risk_tiers")},
+            "duration_minutes": given["lasts"] * _UNITS[given["unit"]],
+            **{name: named(given[name]) for name in ("models", "stages", "aliases")},
+        }
+
+
+class NewCalendar(forms.Form):
+    """The days and hours by which deadlines are counted."""
+
+    name = line(
+        "Name", "Give it a name, such as default.", hint="The one called default holds where a policy names none.", most=100
+    )
+    zone = line(
+        "Time zone", "Name the time zone, such as Europe/Berlin or UTC.", hint="Such as Europe/Berlin.", most=64, names="zones"
+    )
+    weekdays = several("Working days", WEEKDAYS, "Choose at least one working day.")
+    opens = _clock("Opens", "Say when the day begins, as in 09:00.")
+    closes = _clock("Closes", "Say when the day ends, as in 17:00; 00:00 is midnight.")
+    holidays = long_text("Holidays", hint="Days such as 2026-12-25, parted by spaces or new lines.", rows=4, most=120_000)
+
+    def clean_holidays(self) -> list[date]:
+        found = []
+        for text in named(self.cleaned_data["holidays"]):
+            try:
+                found.append(date.fromisoformat(text))
+            except ValueError:
+                raise forms.ValidationError(f"{text} is no day; write it as in 2026-12-25.") from None
+        return found
+
+
+class NewEmergency(forms.Form):
+    """A move past the gate that cannot wait."""
+
+    model = line("Model", "Name the model.", names="models")
+    version = whole("Version", "Say which version.")
+    place = line(
+        "Place",
+        "Name the stage, or the alias with its @.",
+        hint="A stage such as Production, or an alias such as @champion.",
+        most=256,
+    )
+    incident = line("Incident", "Name the incident, such as INC-2041.", hint="Such as INC-2041.", most=100)
+    minutes = whole("Minutes", "Say for how many minutes.", hint="At most 1,440, from the confirmation on.", most=1440)
+    reason = long_text(
+        "Why it cannot wait", "Say why it cannot wait: somebody else must confirm it, and it is reviewed afterwards."
+    )
+
+    def clean_place(self) -> tuple[str, str]:
+        place = str(self.cleaned_data["place"]).strip()
+        return ("alias", place[1:]) if place.startswith("@") else ("stage", place)
+
+
+class Refusal(forms.Form):
+    """Why an emergency does not take place."""
+
+    comment = long_text("Why", hint="It stays on record.", rows=2)
+
+
+class ReviewNote(forms.Form):
+    """What somebody found who looked at an emergency afterwards."""
+
+    note = long_text("What you found, and what follows from it", "Say what you found, and what follows from it.")
+
+
+class NewEvent(forms.Form):
+    """Something that happened to a model or its data."""
+
+    model = line("Model", "Name the model.", names="models")
+    version = whole("Version", hint="Empty for every version in use.")
+    cause = one_of("What happened", (), "Choose what happened.")
+    dataset = line("Data set", hint="The one that is recalled, as name@v2; only then.", most=600)
+    detail = long_text("Details", "Say what happened: a reviewer decides on it.")
+
+    def __init__(self, data: Any = None, *, causes: Choices, **options: Any) -> None:
+        super().__init__(data, **options)
+        field = self.fields["cause"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", "Choose one"), *causes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from interfaces.web.views import risk
+from interfaces.web.views import operations, risk
 
 urlpatterns = [
     path("waivers/", risk.waivers, name="waivers"),
@@ -15,4 +15,13 @@ urlpatterns = [
     path("findings/<int:finding_id>/", risk.finding, name="finding"),
     path("questionnaires/", risk.questionnaires, name="questionnaires"),
     path("tiers/<path:name>/", risk.tier, name="tier"),
+    path("re-reviews/", operations.re_review_list, name="re-reviews"),
+    path("re-reviews/report", operations.event_new, name="event-new"),
+    path("emergencies/", operations.emergencies, name="emergencies"),
+    path("emergencies/new", operations.emergency_new, name="emergency-new"),
+    path("emergencies/<int:break_glass_id>/", operations.emergency, name="emergency"),
+    path("freezes/", operations.freezes, name="freezes"),
+    path("freezes/new", operations.freeze_new, name="freeze-new"),
+    path("freezes/<slug:name>/end", operations.freeze_end, name="freeze-end"),
+    path("calendars/", operations.calendars, name="calendars"),
 ]

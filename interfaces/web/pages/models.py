@@ -17,7 +17,9 @@ from interfaces.web.pages.lineage import explore
 from interfaces.web.pages.words import Status
 from registry.history import Period
 from registry.queries import FileLine, ModelHistory, ModelList, ModelSummary, VersionDetail, VersionHistory
+from workflows.queries.operations import EmergencyRow, ReReviewRow
 from workflows.queries.requests import RequestRow
+from workflows.queries.risk import FindingSummary, ModelTier, WaiverRow
 
 # The sections of a model card after Mitchell et al. 2019, in reading order; others follow by name.
 _CARD_ORDER = (
@@ -102,6 +104,120 @@ class Moved:
     valid_to: datetime | None
     by: str
     request_id: int | None
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A version that holds a governed place by a request. valid: until when its approval holds, and how pressing that is."""
+
+    where: str
+    version: int
+    request_id: int
+    valid: str
+    pressing: str
+
+
+@dataclass(frozen=True)
+class Again:
+    """A re-review that is asked for."""
+
+    what: str
+    cause: str
+    detail: str
+    due: str
+    pressing: str
+
+
+@dataclass(frozen=True)
+class Emergency:
+    """An emergency that is in force or was not looked at since."""
+
+    id: int
+    what: str
+    status: Status
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known about a model besides its versions. assessed: how its tier came about. findings: the open ones, gravest first."""
+
+    tier: str
+    assessed: str
+    proposed: str
+    findings: tuple[tuple[int, str, Status], ...]
+    findings_more: int
+    waivers: tuple[tuple[int, str, str, str], ...]
+    approvals: tuple[Approval, ...]
+    re_reviews: tuple[Again, ...]
+    emergencies: tuple[Emergency, ...]
+
+
+def known(
+    tier: ModelTier,
+    *,
+    findings: Sequence[FindingSummary],
+    waivers: Sequence[WaiverRow],
+    holding: Sequence[RequestRow],
+    moves: Sequence[Period],
+    re_reviews: Sequence[ReReviewRow],
+    emergencies: Sequence[EmergencyRow],
+    now: datetime,
+    most: int = 5,
+) -> Known:
+    """Return what is known about a model. holding: the requests by which versions hold their places."""
+    newest = tier.history[0] if tier.history else None
+    assessed = "set by hand"
+    if newest is not None:
+        assessed = f"{words.count_of(newest.score, 'point')}, {newest.questionnaire} v{newest.questionnaire_number}"
+    grades = ("critical", "high", "medium", "low", "info")
+    gravest = sorted(findings, key=lambda each: grades.index(each.severity))
+    return Known(
+        tier=words.sentence(tier.tier),
+        assessed=assessed,
+        proposed=newest.override_tier if newest is not None and not newest.ruling else "",
+        findings=tuple((each.id, each.title, words.severity(each.severity)) for each in gravest[:most]),
+        findings_more=max(0, len(gravest) - most),
+        waivers=tuple(
+            (
+                each.id,
+                f"{each.requirement}, {f'v{each.version}' if each.version else 'every version'}",
+                *words.due(each.expires_at, now),
+            )
+            for each in waivers[:most]
+        ),
+        approvals=_approvals(holding, moves, now),
+        re_reviews=tuple(
+            Again(
+                f"v{each.version} in {words.target(each.target_kind, each.target)}",
+                words.cause(each.cause),
+                each.detail,
+                *words.due(each.due_at, now),
+            )
+            for each in re_reviews[:most]
+        ),
+        emergencies=tuple(
+            Emergency(
+                each.id,
+                f"v{each.version} in {words.target(each.target_kind, each.target)}, {each.incident}",
+                words.emergency(each.state),
+            )
+            for each in emergencies
+        ),
+    )
+
+
+def _approvals(holding: Sequence[RequestRow], moves: Sequence[Period], now: datetime) -> tuple[Approval, ...]:
+    by_id = {each.id: each for each in holding}
+    found = []
+    for move in moves:
+        request = by_id.get(move.request_id or 0)
+        if move.valid_to is None and request is not None:
+            valid, pressing = "valid without end", ""
+            if request.valid_until is not None:
+                _, pressing = words.due(request.valid_until, now)
+                valid = f"{'lapsed on' if pressing == 'late' else 'valid until'} {words.day(request.valid_until)}"
+            found.append(Approval(words.target(move.kind, move.place), move.version, request.id, valid, pressing))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

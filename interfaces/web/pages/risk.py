@@ -124,13 +124,13 @@ class FindingLine:
     pressing: str
 
 
-def finding_line(row: FindingSummary, now: datetime) -> FindingLine:
+def finding_line(row: FindingSummary) -> FindingLine:
     """Return a finding as the register shows it."""
     due, pressing = "none", ""
     if row.due_on is not None:
-        # A day is over when the next one begins.
-        ends = datetime.combine(row.due_on, time.max, UTC)
-        due, pressing = words.due(ends, now) if row.status == "open" else (words.day(ends), "")
+        due = words.day(datetime.combine(row.due_on, time.min, UTC))
+        if row.overdue:
+            due, pressing = f"{due}, late", "late"
     status = Status("pass", "Closed") if row.status == "closed" else Status("warn", "Open")
     return FindingLine(row, words.severity(row.severity), status, SOURCES[row.source], due, pressing)
 

@@ -74,6 +74,24 @@ _SEVERITY = {
     "critical": Status("fail", "Critical"),
 }
 
+_EMERGENCY = {
+    "requested": Status("wait", "Waits to be confirmed"),
+    "in_force": Status("fail", "In force"),
+    "reverted": Status("warn", "Over, to be looked at"),
+    "closed": Status("pass", "Looked at"),
+    "refused": Status("wait", "Refused"),
+}
+
+_CAUSE = {
+    "clock": "Its time is up",
+    "dataset_recalled": "Its data was recalled",
+    "vulnerability": "A vulnerability became known",
+    "drift": "It drifted",
+    "incident": "An incident",
+    "tier_changed": "Its risk tier changed",
+    "waiver_expired": "A waiver expired",
+}
+
 # Titles of the metrics that the built-in checks emit; any other name is shown as written, with spaces for underscores.
 _METRICS = {
     "roc_auc": "ROC AUC",
@@ -156,6 +174,16 @@ def verdict(value: str) -> Status:
 def severity(value: str) -> Status:
     """Return the status of a finding."""
     return _SEVERITY[value]
+
+
+def emergency(state: str) -> Status:
+    """Return the status of an emergency move past the gate."""
+    return _EMERGENCY[state]
+
+
+def cause(value: str) -> str:
+    """Return why something must be reviewed again."""
+    return _CAUSE[value]
 
 
 def target(kind: str, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -16,15 +17,19 @@ from core.errors import DomainError
 from governance import evidence
 from governance import queries as governance_queries
 from governance.bindings import bindings_for
-from interfaces.web import errors, forms
+from governance.models import FindingStatus
+from interfaces.web import errors, forms, rights
 from interfaces.web.page import PageRequest, page
 from interfaces.web.pages import models as present
 from interfaces.web.pages import words
 from registry import queries as registry_queries
 from registry import rows
+from registry.history import Period
 from registry.models import RegisteredModel
 from workflows.assessment import holder
 from workflows.commands import requests as request_commands
+from workflows.models import BreakGlassState
+from workflows.queries import operations, risk
 from workflows.queries import requests as request_queries
 
 PAGE = 50
@@ -54,14 +59,21 @@ def model(request: PageRequest, name: str) -> HttpResponse:
     """Show a model: what stands where, who guards it, its versions and how to load it."""
     subject = registry_queries.model(request.actor, name)
     found = [request_queries.request_row(row) for row in request_queries.requests(request.actor, model=name)[:30]]
+    past = registry_queries.model_history(subject)
     shown = present.model_page(
-        registry_queries.model_history(subject),
+        past,
         requests=found,
         guards=_guards(request.actor, subject),
         may_ask=access.explain(request.actor, Permission.PROMOTION_REQUEST, subject).allowed,
         now=timezone.now(),
     )
-    return render(request, "models/model.html", {"nav": "models", "page": shown})
+    context = {
+        "nav": "models",
+        "page": shown,
+        "known": _known(request.actor, subject, past.moves),
+        "may_raise": rights.has_voice(request.actor, subject),
+    }
+    return render(request, "models/model.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -127,6 +139,23 @@ def _version(request: PageRequest, name: str, number: int, *, status: int = 200,
         ],
     )
     return render(request, "models/version.html", {"nav": "models", "page": shown, **more}, status=status)
+
+
+def _known(actor: Actor, subject: RegisteredModel, moves: Sequence[Period]) -> present.Known:
+    """Return what the registers know about a model; seven statements."""
+    name = subject.name
+    holding = [move.request_id for move in moves if move.valid_to is None and move.request_id is not None]
+    unsettled = operations.break_glass(actor, model=name).filter(state__in=[BreakGlassState.REQUESTED, *operations.UNSETTLED])
+    return present.known(
+        risk.model_tier(actor, name),
+        findings=risk.finding_rows(risk.findings(actor, model=name, status=FindingStatus.OPEN)[:200]),
+        waivers=risk.waiver_rows(risk.waivers(actor, model=name, state="in_force").order_by("expires_at", "pk")[:20]),
+        holding=[request_queries.request_row(row) for row in request_queries.requests(actor, model=name).filter(pk__in=holding)],
+        moves=moves,
+        re_reviews=operations.re_review_rows(operations.re_reviews(actor, model=name, state="open")[:20]),
+        emergencies=[operations.emergency_row(row) for row in unsettled[:20]],
+        now=timezone.now(),
+    )
 
 
 def _guards(actor: Actor, subject: RegisteredModel) -> list[present.Guard]:

@@ -117,11 +117,13 @@ def waiver(request: PageRequest, waiver_id: int) -> HttpResponse:
 
     return posted(
         request,
-        register_forms.Comment(request.POST, auto_id=f"{act}_%s"),
+        register_forms.Comment(request.POST, auto_id="revoke_%s" if act == "revoke" else "rule_%s"),
         rule,
         said={"approve": "Approved.", "refuse": "Refused."}.get(act, "Ended. Its requirement holds again."),
         to=lambda _: redirect("web:waiver", waiver_id),
-        again=lambda *, status, form, problem: _waiver(request, waiver_id, status, act=act, form=form, problem=problem),
+        again=lambda *, status, form, problem: _waiver(
+            request, waiver_id, status, act=act, problem=problem, **{"revoke_form" if act == "revoke" else "rule_form": form}
+        ),
     )
 
 
@@ -145,6 +147,8 @@ def _waiver(request: PageRequest, waiver_id: int, status: int = 200, **sent: Any
         "may_rule": undecided and not why_not,
         "why_not": why_not,
         "may_end": may_end,
+        "rule_form": register_forms.Comment(auto_id="rule_%s"),
+        "revoke_form": register_forms.Comment(auto_id="revoke_%s"),
         **sent,
     }
     return _shown(request, "risk/waiver.html", context, status)
@@ -204,7 +208,7 @@ def _waivable(actor: Actor) -> list[tuple[str, list[tuple[str, str]]]]:
 @page
 def findings(request: PageRequest) -> HttpResponse:
     """Show the register of findings, the open ones unless asked otherwise."""
-    actor, now = request.actor, timezone.now()
+    actor = request.actor
     asked = {name: request.GET.get(name, "").strip() for name in ("model", "severity", "source", "owner", "overdue", "before")}
     status = request.GET.get("status", FindingStatus.OPEN)
     rows = queries.findings(
@@ -223,7 +227,7 @@ def findings(request: PageRequest) -> HttpResponse:
     query.pop("before", None)
     context = {
         "asked": {**asked, "status": status},
-        "lines": [present.finding_line(row, now) for row in found[:PAGE]],
+        "lines": [present.finding_line(row) for row in found[:PAGE]],
         "older": found[PAGE - 1].id if len(found) > PAGE else None,
         "query": query.urlencode(),
         "severities": Severity.choices,
@@ -309,7 +313,7 @@ def _finding(request: PageRequest, finding_id: int, status: int = 200, **sent: A
     initial = {"severity": detail.severity, "owner": detail.owner, "due_on": detail.due_on}
     may_change = is_open and (voice or found.owner_id == actor.user_id)
     context: dict[str, Any] = {
-        "line": present.finding_line(detail, timezone.now()),
+        "line": present.finding_line(detail),
         "row": detail,
         "steps": present.steps(detail, actor.username),
         "may_change": may_change,
