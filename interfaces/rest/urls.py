@@ -13,6 +13,7 @@ from interfaces.rest.views import (
     description,
     models,
     operations,
+    people,
     policies,
     requests,
     risk,
@@ -51,6 +52,8 @@ _WEBHOOK = "webhooks/<number:number>/"
 _WAIVER = "waivers/<number:number>/"
 _FINDING = "findings/<number:number>/"
 _EMERGENCY = "break-glass/<number:number>/"
+_TASK = "tasks/<number:number>/"
+_THREAD = "threads/<number:number>/"
 
 urlpatterns = [
     path("models/", models.Models.as_view(), name="models"),
@@ -138,6 +141,23 @@ urlpatterns = [
     path(f"{_MODEL}tier/", risk.Tier.as_view(), name="model-tier"),
     path("tier-assessments/<number:number>/confirm/", risk.ConfirmTier.as_view(), name="tier-confirm"),
     path("tier-assessments/<number:number>/refuse/", risk.RefuseTier.as_view(), name="tier-refuse"),
+    path("inbox/", people.MyInbox.as_view(), name="inbox"),
+    path("inbox/tasks/", people.InboxTasks.as_view(), name="inbox-tasks"),
+    path(f"{_TASK}claim/", people.ClaimTask.as_view(), name="task-claim"),
+    path(f"{_TASK}release/", people.ReleaseTask.as_view(), name="task-release"),
+    path("notifications/", people.Notifications.as_view(), name="notifications"),
+    path("notifications/read/", people.ReadNotifications.as_view(), name="notifications-read"),
+    path("me/mail/", people.MyMail.as_view(), name="my-mail"),
+    path("delegations/", people.Delegations.as_view(), name="delegations"),
+    path("delegations/<number:number>/revoke/", people.RevokeDelegation.as_view(), name="delegation-revoke"),
+    path(f"{_REQUEST}threads/", people.RequestThreads.as_view(), name="request-threads"),
+    path(f"{_VERSION}threads/", people.VersionThreads.as_view(), name="version-threads"),
+    path(_THREAD, people.OneThread.as_view(), name="thread"),
+    path(f"{_THREAD}comments/", people.ThreadComments.as_view(), name="thread-comments"),
+    path(f"{_THREAD}resolve/", people.ResolveThread.as_view(), name="thread-resolve"),
+    path(f"{_THREAD}reopen/", people.ReopenThread.as_view(), name="thread-reopen"),
+    path("comments/<number:number>/", people.OneComment.as_view(), name="comment"),
+    path("access/conflicts/", people.Conflicts.as_view(), name="role-conflicts"),
     path("me/", accounts.WhoAmI.as_view(), name="me"),
     path("tokens/", accounts.Tokens.as_view(), name="tokens"),
     path("tokens/<name:prefix>/", accounts.OneToken.as_view(), name="token"),

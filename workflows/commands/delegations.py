@@ -47,10 +47,10 @@ def create_delegation(
     groups: of the delegator's; none named means all of them. starts_at: now unless given; a delegation never reaches back.
     Raises Invalid for what can never be, Conflict for what another delegation forbids at that time, Denied for another's place.
     """
-    if actor.user_id is None and not delegator:
-        raise Invalid("Say whose place it is: this account has none.")
     giver_name = delegator or actor.username
-    if giver_name != actor.username:
+    if giver_name == actor.username:
+        access.require(actor, Permission.PROMOTION_REVIEW)
+    else:
         access.require(actor, Permission.ACCOUNT_MANAGE)
         if delegate == actor.username:
             raise Denied(f"You cannot put yourself in the place of {giver_name}; they can, or another platform admin.")

@@ -15,7 +15,10 @@ from interfaces.rest import urls
 pytestmark = pytest.mark.django_db
 
 # What anyone with an account may have: it is about themselves, or holds no secret.
-FOR_EVERYBODY = {"me", "tokens", "stages", "audit-head", "schema", "docs", "webhook-events"}
+FOR_EVERYBODY = {
+    "me", "tokens", "stages", "audit-head", "schema", "docs", "webhook-events",
+    "inbox", "inbox-tasks", "notifications", "notifications-read", "my-mail",
+}  # fmt: skip
 # What is read without signing in: editors fetch it, and it says nothing of this instance.
 PUBLIC = {"policy-schema", "parameters-schema", "binding-schema"}
 
@@ -123,6 +126,11 @@ def test_an_outsider_sees_nothing_and_changes_nothing(api, mallory, values) -> N
             "finding-reopen": {"comment": "x"},
             "questionnaires": {"document": "x"},
             "model-tier": {"questionnaire": "materiality", "answers": {"exposure": "small"}},
+            "delegations": {"delegate": "ravi", "ends_at": "2099-01-01T00:00:00Z", "reason": "x"},
+            "request-threads": {"text": "x"},
+            "version-threads": {"text": "x"},
+            "thread-comments": {"text": "x"},
+            "comment": {"text": "x"},
             "model": {"description": "x"},
             "version": {"description": "x"},
         }

@@ -48,6 +48,13 @@ MOST = {
     "decisions/{decision}/": 2,
     "audit/events/": 2,
     "audit/head/": 3,
+    "inbox/": 12,
+    "inbox/tasks/": 3,
+    "notifications/": 2,
+    "delegations/": 2,
+    "promotion-requests/{request}/threads/": 4,
+    "models/credit.risk/versions/1/threads/": 4,
+    "access/conflicts/": 11,
     "tokens/": 2,
 }
 
