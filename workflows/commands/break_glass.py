@@ -208,11 +208,11 @@ def revert_break_glass(*, actor: Actor, break_glass_id: int) -> BreakGlass:
 def superseded_by(*, actor: Actor, request: PromotionRequest) -> BreakGlass | None:
     """End the emergency in whose place a request is being carried out: what the request gives stays there.
 
-    To be called in the transaction of the execution and before its placement, so that rows are locked in one order everywhere.
+    To be called in the transaction of the execution, which holds the lock of the model's row, and before its placement: rows are
+    locked in this order everywhere.
     An emergency's version never stays beside what was asked for: where the request leaves others in the stage, it goes back to
     where it came from.
     """
-    RegisteredModel.objects.select_for_update(no_key=True).get(pk=request.model_id)
     row = (
         _rows()
         .select_for_update(of=("self",))
