@@ -64,7 +64,7 @@ _REVIEWS = {
 _ASKED = {"rollback": "asked to roll back to v{version} in {target}", "re_review": "asked to review v{version} in {target} again"}
 # What stands in the discussion on the same page.
 _ELSEWHERE = ("thread.opened", "comment.added")
-_SAID = ("reason", "comment", "failure", "text")
+_SAID = ("reason", "comment", "failure")
 
 
 def entries(events: Sequence[TimelineEntry], *, names: Mapping[str, str], me: str) -> tuple[Entry, ...]:
@@ -102,7 +102,7 @@ def _entry(event: TimelineEntry, names: Mapping[str, str], me: str) -> Entry:
     what, tone, icon = _sentence(event, names)
     by_system = event.actor == SYSTEM_NAME or not what[:1].islower()
     who = "" if by_system else "You" if event.actor == me else names.get(event.actor, event.actor)
-    # Events of discussions give the comment's number under that name, and what it says as text.
+    # Events of discussions give the comment's number under that name. What it says stands in the discussion, until it is deleted.
     said = next((text for key in _SAID if isinstance(text := event.after.get(key), str) and text), "")
     if by_system:
         what = what[:1].upper() + what[1:]

@@ -70,6 +70,7 @@ steps:
 waivers: {approved_by: risk-officers, max_days: 180}
 signature: {meanings: [reviewed and agreed, responsibility taken]}
 materiality: {card.monitoring_plan: immaterial}
+validity: {days: 365, re_review_on: [drift], due: 10 business days, escalate_to: heads-of-risk}
 expires_after_days: 30
 """
 WATCH = """\
@@ -135,6 +136,13 @@ class Governed:
             signature=review_commands.Signing(PASSWORD, meaning, text.digest),
             **given,
         )
+
+    def approved(self, request: PromotionRequest) -> PromotionRequest:
+        """Have everybody approve who is asked."""
+        for user in (self.rita, self.tom, self.carla):
+            self.sign(request, user)
+        request.refresh_from_db()
+        return request
 
     def stand_in(self, delegator: User, delegate: User) -> None:
         """Have one stand in for the other for a week."""
