@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
+from config.environment import BASE_DIR
 from core.models import AuditEvent, User
 from governance.commands.policies import publish_policy
-from tests.cast import actor, person
+from tests.cast import actor, bearer, person
+from tests.interfaces.rest.conftest import check_problem
+from tests.interfaces.rest.test_api_document import _contains, _examples, _run
 from tests.workflows.conftest import POLICY
 from workflows.models import Comment, Delegation, MailPreference, Notification, ReviewTask, Thread
 
@@ -220,3 +225,26 @@ def test_conflicts_are_for_auditors_and_admins(api, dana, ravi, aude, pat, mallo
     for user in (dana, ravi, mallory):
         assert api(user).get("access/conflicts/").status_code == 403
     assert AuditEvent.objects.filter(action="access.refused").count() == 3
+
+
+def test_the_examples_of_the_page_do_what_it_says(dana, ravi, rosa, aude, pat, request_) -> None:
+    people = {"DANA": dana, "RAVI": ravi, "ROSA": rosa, "AUDE": aude, "PAT": pat, "OLGA": person("olga", "reviewer")}
+    variables = {name: bearer(user)["HTTP_AUTHORIZATION"].removeprefix("Bearer ") for name, user in people.items()}
+    variables |= {"API": "/api/v1", "ENDS": ends()}
+    examples = _examples((BASE_DIR / "docs" / "reviewing.md").read_text())
+    assert len(examples) >= 16
+    task, delegation = ReviewTask.objects.get().pk, 0
+    for command, below in examples:
+        # Sequences of a test's database may stand elsewhere than at the page's 1.
+        for page, real in (("tasks/1/", task), ("delegations/1/", delegation), ("promotion-requests/1/", request_.pk)):
+            command = command.replace(page, page.replace("1", str(real)))
+        status, _, said = below.partition(" ")
+        answer = _run(Client(), command, variables)
+        assert answer.status_code == int(status), (command, answer.content)
+        if answer.status_code >= 400:
+            check_problem(answer)
+        expected = json.loads(said) if said else None
+        if isinstance(expected, dict) and expected.pop("id", None):
+            delegation = answer.json()["id"]
+        if expected is not None:
+            assert _contains(answer.json(), expected), (command, answer.content)
