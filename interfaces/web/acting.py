@@ -34,7 +34,7 @@ def posted(
 ) -> HttpResponse:
     """Run a command with what a form holds, say so and go on; else show the page again with what was wrong.
 
-    said: what to tell when it is done. to: where to go then. A refusal that names fields of the form is shown at them.
+    said: what to tell when it is done, empty for nothing. to: where to go then. A refusal that names fields of the form is shown at them.
     """
     if not form.is_valid():
         return again(status=422, form=form, problem=None)
@@ -47,5 +47,6 @@ def posted(
             if field in form.fields:
                 form.add_error(field, f"{text[:1].upper()}{text[1:]}.")
         return again(status=problem.status, form=form, problem=problem)
-    messages.add_message(request, messages.SUCCESS, said if isinstance(said, str) else said(made), extra_tags="pass")
+    if told := said if isinstance(said, str) else said(made):
+        messages.add_message(request, messages.SUCCESS, told, extra_tags="pass")
     return to(made)

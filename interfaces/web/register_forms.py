@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -11,6 +12,7 @@ from django import forms
 from governance.models import Severity
 from governance.questionnaire import Question
 from registry.models import RiskTier
+from workflows.queries.simulation import MOST_DAYS
 
 _LONGEST = 10_000
 _MOST = 2**31 - 1
@@ -114,6 +116,30 @@ class Document(forms.Form):
         widget=forms.Textarea(attrs={"rows": 24, "class": "code", "spellcheck": "false"}),
         error_messages={"required": "Write the document, or paste it here."},
     )
+
+
+class Draft(Document):
+    """A draft of a policy, with how far back and with which values to judge."""
+
+    days = whole("Days back", "Say how many days back.", most=MOST_DAYS)
+    parameters = long_text(
+        "Parameter values", hint='As JSON, such as {"min_parity_ratio": 0.85}; they go before the bound ones.', rows=2
+    )
+    every = forms.BooleanField(
+        label="Also requests that this policy did not judge", required=False, help_text="As for a policy that is new."
+    )
+
+    def clean_parameters(self) -> dict[str, Any]:
+        text = str(self.cleaned_data["parameters"]).strip()
+        if not text:
+            return {}
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise forms.ValidationError('Write an object as JSON, such as {"min_parity_ratio": 0.85}.')
+        return found
 
 
 class Comment(forms.Form):

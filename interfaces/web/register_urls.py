@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from interfaces.web.views import operations, risk
+from interfaces.web.views import operations, policies, risk
 
 urlpatterns = [
     path("waivers/", risk.waivers, name="waivers"),
@@ -24,4 +24,12 @@ urlpatterns = [
     path("freezes/new", operations.freeze_new, name="freeze-new"),
     path("freezes/<slug:name>/end", operations.freeze_end, name="freeze-end"),
     path("calendars/", operations.calendars, name="calendars"),
+    path("policies/", policies.policies, name="policies"),
+    path("policies/publish", policies.publish, name="policy-publish"),
+    path("policies/bind", policies.bind, name="policy-bind"),
+    path("policies/parameters", policies.parameters, name="policy-parameters"),
+    path("policies/request-states", policies.request_states, name="request-states"),
+    path("policies/<str:name>/", policies.policy, name="policy"),
+    path("policies/<str:name>/simulate", policies.simulate, name="policy-simulate"),
+    path("bindings/<str:name>/end", policies.binding_end, name="binding-end"),
 ]

@@ -38,8 +38,6 @@ urlpatterns = [
     path("lineage/", lineage.explore, name="lineage"),
     path("audit/", audit.log, name="audit"),
     path("audit/<int:event_id>/", audit.event, name="audit-event"),
-    path("policies/", audit.policies, name="policies"),
-    path("policies/<str:name>/", audit.policy, name="policy"),
     path("models/", models.models, name="models"),
     # A model's name may hold a slash, so the longer address comes first.
     path("models/<path:name>/versions/<int:number>/", models.version, name="version"),

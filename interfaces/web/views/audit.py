@@ -1,4 +1,4 @@
-"""The audit log, its verification, and the policies in force."""
+"""The audit log and its verification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from governance import ledger, queries
 from interfaces.web import errors
 from interfaces.web.page import PageRequest, page
 from interfaces.web.pages import audit as present
-from interfaces.web.pages import policies as present_policies
 from registry import rows
 
 PAGE = 50
@@ -76,21 +75,3 @@ def event(request: PageRequest, event_id: int) -> HttpResponse:
     found = queries.audit_event(request.actor, event_id)
     context = {"nav": "audit", "opened": present.whole(found), "line": present.lines([found])[0]}
     return render(request, "audit/_event.html" if request.htmx else "audit/event.html", context)
-
-
-@require_safe
-@page
-def policies(request: PageRequest) -> HttpResponse:
-    """Show every policy with its revisions and where it is in force."""
-    shown = [present_policies.policy(row) for row in queries.policies(request.actor)]
-    return render(request, "policies/list.html", {"nav": "policies", "policies": shown})
-
-
-@require_safe
-@page
-def policy(request: PageRequest, name: str) -> HttpResponse:
-    """Show one policy: a revision's text with its lines, its bindings and its other revisions."""
-    found = queries.policy(request.actor, name)
-    wanted = request.GET.get("revision", "")
-    shown = present_policies.policy(found, revision=int(wanted) if wanted.isdigit() else None)
-    return render(request, "policies/policy.html", {"nav": "policies", "policy": shown})
