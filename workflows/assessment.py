@@ -256,7 +256,9 @@ def given_reviews(request: PromotionRequest) -> list[GivenReview]:
     """Return a request's reviews as they were given, oldest first, each with what was before its reviewer; two statements."""
     rows = list(request.reviews.select_related("reviewer", "delegation__delegator").order_by("pk"))
     seen = EvidenceSnapshot.objects.in_bulk({row.evidence_digest for row in rows})
-    return [_given(row, json.loads(seen[row.evidence_digest].parts)) for row in rows]
+    # What was not kept equals nothing that is there now, so such a review is stale.
+    parts = {digest: json.loads(kept.parts) for digest, kept in seen.items()}
+    return [_given(row, parts.get(row.evidence_digest, {})) for row in rows]
 
 
 def _given(row: Review, seen: snapshot.Parts) -> GivenReview:
