@@ -484,7 +484,7 @@ def test_the_page_takes_as_many_statements_for_much_talk_as_for_little(
     governed.sign(request, governed.rita)
     browser = signed_in(governed.tom)
     browser.get(f"/requests/{request.pk}/")
-    with django_assert_max_num_queries(70) as few:
+    with django_assert_max_num_queries(60) as few:
         browser.get(f"/requests/{request.pk}/")
     for _ in range(5):
         governed.talk(request)
