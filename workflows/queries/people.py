@@ -15,7 +15,7 @@ from core import access
 from core.access import Actor, Permission
 from core.errors import Denied, NotFound
 from core.models import User
-from governance.bindings import in_force
+from governance.bindings import BLOCKING, in_force
 from governance.models import Binding, PolicyRevision
 from governance.policy import compile_policy
 from registry.models import ModelGroupPermission, ModelUserPermission, ModelVersion, RegisteredModel
@@ -294,7 +294,7 @@ def _groups(users: Collection[int]) -> dict[int, frozenset[str]]:
 
 def _policies_in_force() -> list[rules.PolicyHands]:
     """Return who the newest revisions of the policies in force ask for reviews and for waivers, by name. One statement."""
-    bound = Binding.objects.filter(in_force(timezone.now())).values("policy_id")
+    bound = Binding.objects.filter(in_force(timezone.now()), mode__in=BLOCKING).values("policy_id")
     rows = PolicyRevision.objects.filter(policy_id__in=bound).order_by("policy__name", "number")
     newest = dict(rows.values_list("policy__name", "document"))
     found = []
@@ -331,7 +331,7 @@ def _governed_that_reviewers_write(users: Mapping[int, User], groups: Mapping[in
 
 
 def _governed(models: Iterable[RegisteredModel]) -> list[RegisteredModel]:
-    bindings = list(Binding.objects.filter(in_force(timezone.now())))
+    bindings = list(Binding.objects.filter(in_force(timezone.now()), mode__in=BLOCKING))
     return [model for model in models if any(_covers(binding, model) for binding in bindings)]
 
 
