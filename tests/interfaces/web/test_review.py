@@ -104,9 +104,7 @@ def test_a_stale_approval_is_named_and_can_be_signed_again(scene: Scene, signed_
         actor=actor(scene.dana), model_name=MODEL, version=1, sections={**CARD, "limitations": "Other words, and enough of them."}
     )
     page = text(signed_in(scene.ravi).get(f"/requests/{request.pk}/"))
-    assert (
-        "Evidence changed since you approved." in page and "Your review is stale" in page and "Sign and approve" in page
-    )
+    assert "Evidence changed since you approved." in page and "Your review is stale" in page and "Sign and approve" in page
 
 
 def test_whoever_made_it_reads_why_they_may_not_decide_and_who_may(scene: Scene, signed_in: Browser) -> None:
