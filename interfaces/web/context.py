@@ -58,6 +58,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "waiting": partial(inbox.waiting_count, actor) if actor else 0,
         "emergencies": partial(_emergencies, actor) if actor else (),
         "destinations": destinations(actor) if actor else (),
+        "me_places": own_places(actor) if actor else (),
         "tracking_uri": settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/"),
     }
 
@@ -66,6 +67,16 @@ def destinations(actor: Actor) -> tuple[Destination, ...]:
     """Return where this person can go."""
     more = ((_POLICIES, Permission.POLICY_READ), (_AUDIT, Permission.AUDIT_READ))
     return _EVERYONE + tuple(place for place, permission in more if actor.grants(permission))
+
+
+def own_places(actor: Actor) -> tuple[tuple[str, str], ...]:
+    """Return what the menu of the account leads to."""
+    places = [("Standing in, and mail", "web:delegations")]
+    if actor.grants(Permission.AUDIT_READ) or actor.grants(Permission.ACCOUNT_MANAGE):
+        places.append(("Conflicting rights", "web:conflicts"))
+    if actor.grants(Permission.WEBHOOK_MANAGE):
+        places.append(("Webhooks", "web:webhooks"))
+    return tuple(places)
 
 
 def _emergencies(actor: Actor) -> list[emergencies.Alarm]:

@@ -349,3 +349,72 @@ class NewEvent(forms.Form):
         field = self.fields["cause"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [("", "Choose one"), *causes]
+
+
+# People.
+
+
+class NewDelegation(forms.Form):
+    """Who stands in for whom, and for how long. delegator: only for who manages accounts."""
+
+    delegator = line("In place of", hint="An account; empty for your own place.", most=150, names="accounts")
+    delegate = line(
+        "Who stands in", "Name who stands in.", hint="The account of somebody who may review.", most=150, names="accounts"
+    )
+    starts = day("From", hint="From when this day begins, UTC; empty for now.")
+    ends = day("Until", "Give the day on which it ends.", hint="It ends when this day begins, UTC; at most 90 days.")
+    groups = line("Only for the groups", hint="Parted by spaces; empty for all.", most=1000)
+    reason = line("Reason", "Say why: it stands beside every review that is given in somebody's place.", most=_LONGEST)
+
+    def __init__(self, data: Any = None, *, for_others: bool, **options: Any) -> None:
+        super().__init__(data, **options)
+        if not for_others:
+            del self.fields["delegator"]
+
+    def asked(self) -> dict[str, Any]:
+        """Return what the command takes."""
+        given = self.cleaned_data
+        starts = given["starts"]
+        return {
+            "delegator": given.get("delegator", ""),
+            "delegate": given["delegate"],
+            "starts_at": begin_of(starts) if starts else None,
+            "ends_at": begin_of(given["ends"]),
+            "groups": named(given["groups"]),
+            "reason": given["reason"],
+        }
+
+
+class Mail(forms.Form):
+    """Whether one wants mail."""
+
+    wanted = forms.BooleanField(label="Send me mail about what waits for me", required=False)
+
+
+# Webhooks.
+
+
+class Endpoint(forms.Form):
+    """An address outside that is told of events. model: only the events of this one; it stays as it is."""
+
+    name = line("Name", "Give it a name by which people know it.", most=100)
+    url = line(
+        "Address",
+        "Give the address, such as https://hooks.example.com/countersign.",
+        hint="It takes POST, over https.",
+        most=2000,
+    )
+    events = long_text(
+        "Events",
+        "Name the events, or * for all.",
+        hint="Parted by spaces or new lines: names such as promotion.approved, beginnings such as promotion.*, or * for all.",
+    )
+    model = line("Only of the model", hint="Empty for all that you may read.", names="models")
+
+    def __init__(self, data: Any = None, *, made: bool = False, **options: Any) -> None:
+        super().__init__(data, **options)
+        if made:
+            del self.fields["model"]
+
+    def clean_events(self) -> list[str]:
+        return named(str(self.cleaned_data["events"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from interfaces.web.views import operations, policies, risk
+from interfaces.web.views import operations, people, policies, risk, webhooks
 
 urlpatterns = [
     path("waivers/", risk.waivers, name="waivers"),
@@ -32,4 +32,11 @@ urlpatterns = [
     path("policies/<str:name>/", policies.policy, name="policy"),
     path("policies/<str:name>/simulate", policies.simulate, name="policy-simulate"),
     path("bindings/<str:name>/end", policies.binding_end, name="binding-end"),
+    path("delegations/", people.delegations, name="delegations"),
+    path("delegations/mail", people.mail, name="mail"),
+    path("delegations/<int:delegation_id>/end", people.delegation_end, name="delegation-end"),
+    path("conflicts/", people.conflicts, name="conflicts"),
+    path("webhooks/", webhooks.endpoints, name="webhooks"),
+    path("webhooks/<int:endpoint_id>/", webhooks.endpoint, name="webhook"),
+    path("webhooks/<int:endpoint_id>/deliveries/<uuid:delivery_id>/again", webhooks.redeliver, name="webhook-redeliver"),
 ]
