@@ -81,6 +81,7 @@ def message(user: User, notes: Sequence[Notification]) -> EmailMultiAlternatives
         "lines": lines,
         "more": len(notes) - len(lines),
         "inbox": _address("/requests/"),
+        "choice": _address("/api/v1/me/mail/"),
         "subject": subject(notes),
     }
     made = EmailMultiAlternatives(

@@ -75,6 +75,7 @@ def test_what_is_told_is_mailed_with_its_link_as_text_and_html(ravi: User) -> No
     ((html, kind),) = message.alternatives
     assert kind == "text/html" and "REQ-1 of &lt;credit&gt; &amp; co waits" in str(html) and "<credit>" not in str(html)
     assert 'href="https://models.example.org/requests/1/"' in str(html)
+    assert 'PUT {"wanted": false} to https://models.example.org/api/v1/me/mail/' in message.body
     assert message.message()["Auto-Submitted"] == "auto-generated"
     assert Notification.objects.get().mailed_at is not None
 
