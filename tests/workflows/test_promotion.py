@@ -165,7 +165,10 @@ def test_an_approval_dies_when_the_evidence_changes(world: Any, dana: User, ravi
     review(ravi, request)
     write_card(actor=actor(dana), model_name="credit.risk", version=1, sections={"intended_use": "Other."})
     page = request_queries.request_page(actor(ravi), request.pk)
-    assert (page.reviews[0].counts, page.reviews[0].why_not) == (False, "stale, to be reviewed again: card intended use was added")
+    assert (page.reviews[0].counts, page.reviews[0].why_not) == (
+        False,
+        "stale, to be reviewed again: card intended use was added",
+    )
     review(rosa, request)
     request.refresh_from_db()
     assert request.state == "in_review"
