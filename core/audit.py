@@ -18,6 +18,7 @@ class Event(StrEnum):
 
     USER_CREATED = "user.created"
     USER_ROLES_CHANGED = "user.roles_changed"
+    USER_EMAIL_CHANGED = "user.email_changed"
     USER_PASSWORD_CHANGED = "user.password_changed"
     TOKEN_ISSUED = "token.issued"
     TOKEN_REVOKED = "token.revoked"

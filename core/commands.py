@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import EmailValidator, RegexValidator
 from django.db import transaction
 from django.utils import timezone
 
@@ -48,11 +48,12 @@ def ensure_user(
     password: str | None = None,
     full_name: str = "",
     service_of: str = "",
+    email: str = "",
 ) -> User:
     """Create an account, or add what is asked to an existing one; nothing is ever taken away.
 
-    service_of: makes it a service account that this person answers for.
-    Raises Invalid for an unknown role, a bad name or a weak password; NotFound for an unknown responsible person.
+    service_of: makes it a service account that this person answers for. email: where mail for the person goes.
+    Raises Invalid for an unknown role, a bad name or address, or a weak password; NotFound for an unknown responsible person.
     """
     access.require(actor, Permission.ACCOUNT_MANAGE)
     roles, groups = list(roles), list(groups)
@@ -67,6 +68,8 @@ def ensure_user(
     _add_groups(actor, user, roles + groups)
     if password is not None:
         _set_password(actor, user, password)
+    if email and email != user.email:
+        _set_email(actor, user, email)
     return user
 
 
@@ -86,6 +89,18 @@ def _new_user(actor: Actor, username: str, full_name: str, service_of: str) -> U
     user.save()
     audit.record(actor, Event.USER_CREATED, subject=("user", username), after={"service_of": service_of})
     return user
+
+
+def _set_email(actor: Actor, user: User, email: str) -> None:
+    try:
+        EmailValidator()(email)
+    except ValidationError:
+        raise Invalid(f"{email!r} is no mail address.") from None
+    before, user.email = user.email, email
+    user.save(update_fields=["email"])
+    audit.record(
+        actor, Event.USER_EMAIL_CHANGED, subject=("user", user.username), before={"email": before}, after={"email": email}
+    )
 
 
 def _add_groups(actor: Actor, user: User, names: list[str]) -> None:

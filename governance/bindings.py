@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from django.db.models import Q, QuerySet
@@ -57,10 +57,13 @@ def _bound_by_trait(modes: Collection[str]) -> QuerySet[Binding]:
 def _covering(model: RegisteredModel, bindings: Iterable[Binding]) -> list[Binding]:
     bindings = list(bindings)
     tags = dict(model.tags.values_list("key", "value")) if any(b.tags for b in bindings) else {}
-    return [
-        b
-        for b in bindings
-        if (not b.models_matching or any(fnmatch.fnmatchcase(model.name, pattern) for pattern in b.models_matching))
-        and (not b.risk_tiers or model.risk_tier in b.risk_tiers)
-        and all(tags.get(key) == value for key, value in b.tags.items())
-    ]
+    return [b for b in bindings if covers(b, name=model.name, tier=model.risk_tier, tags=tags)]
+
+
+def covers(binding: Binding, *, name: str, tier: str, tags: Mapping[str, str]) -> bool:
+    """Return whether a binding is meant for a model of this name, risk tier and tags."""
+    return (
+        (not binding.models_matching or any(fnmatch.fnmatchcase(name, pattern) for pattern in binding.models_matching))
+        and (not binding.risk_tiers or tier in binding.risk_tiers)
+        and all(tags.get(key) == value for key, value in binding.tags.items())
+    )

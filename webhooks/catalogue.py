@@ -15,6 +15,7 @@ MOST_PATTERNS = 100
 MEANINGS: dict[Event, str] = {
     Event.USER_CREATED: "an account was made",
     Event.USER_ROLES_CHANGED: "an account got roles or groups; before and after are kept",
+    Event.USER_EMAIL_CHANGED: "an account's mail address was set; before and after are kept",
     Event.USER_PASSWORD_CHANGED: "an account's password was set; the password is not in the event",
     Event.TOKEN_ISSUED: "an API token was made: its prefix, name and end, never its secret",
     Event.TOKEN_REVOKED: "an API token was ended before its time",

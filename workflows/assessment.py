@@ -285,9 +285,7 @@ def _standings(
     )
 
 
-def _waivers(
-    version: ModelVersion, policies: Collection[str], makers: tuple[Maker, ...], at: datetime
-) -> tuple[WaiverFact, ...]:
+def _waivers(version: ModelVersion, policies: Collection[str], makers: tuple[Maker, ...], at: datetime) -> tuple[WaiverFact, ...]:
     """Return the waivers in force, but for those of the whole model that somebody approved who made this version later."""
     hands = as_mapping(makers)
     return tuple(w for w in waiver_facts(version, at) if w.policy in policies and w.approved_by not in hands)

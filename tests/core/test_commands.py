@@ -101,3 +101,14 @@ def test_an_actor_without_an_account_owns_no_tokens() -> None:
     nobody = Actor(user_id=None, username="ghost")
     with pytest.raises(Denied):
         commands.issue_token(actor=nobody, username="ghost", name="x", days=1)
+
+
+def test_a_mail_address_is_checked_kept_and_recorded(db) -> None:
+    user = commands.ensure_user(actor=ROOT, username="mia", email="mia@example.org")
+    assert (user.email, AuditEvent.objects.filter(action="user.email_changed").count()) == ("mia@example.org", 1)
+    commands.ensure_user(actor=ROOT, username="mia", email="mia@example.org")
+    assert AuditEvent.objects.filter(action="user.email_changed").count() == 1
+    with pytest.raises(Invalid):
+        commands.ensure_user(actor=ROOT, username="mia", email="mia at home")
+    user.refresh_from_db()
+    assert user.email == "mia@example.org"

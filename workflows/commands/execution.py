@@ -145,6 +145,7 @@ def _reopen(actor: Actor, request: PromotionRequest, assessment: Assessment) -> 
     reasons = "; ".join(f"{r.title}: {r.reason}" for r in assessment.verdict.blocking) or "what holds the place changed"
     move(actor, request, "no_longer_satisfied", Event.PROMOTION_REOPENED, reason=reasons[:1000])
     task_rows.follow(request, assessment)
+    notifications.tell(asked(assessment), request, "review", f"{request.reference} is back in review: {reasons}")
     wake(request.pk)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from core import access
 from core.access import Actor, Permission
 from core.errors import Denied, NotFound
 from core.models import User
-from governance.bindings import BLOCKING, in_force
+from governance.bindings import BLOCKING, covers, in_force
 from governance.models import Binding, PolicyRevision
 from governance.policy import compile_policy
 from registry.models import ModelGroupPermission, ModelUserPermission, ModelVersion, RegisteredModel
@@ -336,9 +335,4 @@ def _governed(models: Iterable[RegisteredModel]) -> list[RegisteredModel]:
 
 
 def _covers(binding: Binding, model: RegisteredModel) -> bool:
-    tags = {tag.key: tag.value for tag in model.tags.all()}
-    return (
-        (not binding.models_matching or any(fnmatch.fnmatchcase(model.name, pattern) for pattern in binding.models_matching))
-        and (not binding.risk_tiers or model.risk_tier in binding.risk_tiers)
-        and all(tags.get(key) == value for key, value in binding.tags.items())
-    )
+    return covers(binding, name=model.name, tier=model.risk_tier, tags={tag.key: tag.value for tag in model.tags.all()})

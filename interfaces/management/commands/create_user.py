@@ -22,6 +22,7 @@ class Command(OperatorCommand):
         parser.add_argument("--role", action="append", default=[], choices=[role.value for role in Role])
         parser.add_argument("--group", action="append", default=[], help="a group that rights on models can be granted to")
         parser.add_argument("--full-name", default="")
+        parser.add_argument("--email", default="", help="where mail for this person goes")
         parser.add_argument("--service-of", default="", metavar="PERSON", help="a service account this person answers for")
         parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
         parser.add_argument("--token", action="store_true", help="issue a new API token and print it, and nothing else")
@@ -38,6 +39,7 @@ class Command(OperatorCommand):
             password=sys.stdin.readline().rstrip("\n") if options["password_stdin"] else None,
             full_name=options["full_name"],
             service_of=options["service_of"],
+            email=options["email"],
         )
         if options["token"]:
             issued = commands.issue_token(
