@@ -307,7 +307,8 @@ def test_newer_policies_are_shown_before_a_rebase_and_pinned_by_it(governed: Gov
     request.refresh_from_db()
     assert request.generation == 2 and request.state == "checking"
     moved = page_of(signed_in, governed.scene.dana, request)
-    assert "moved the request to the policies in force: strict v2" in moved and "strict v2" in moved
+    assert "moved the request to the policies in force: strict v2 and watch v1<" in moved  # what is on trial stays unnamed
+    assert "strict v2, trial v1 and watch v1<" in page_of(signed_in, governed.scene.aude, request)
 
 
 # Findings and talk.

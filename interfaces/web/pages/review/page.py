@@ -91,6 +91,7 @@ def review(page: RequestPage, around: Deciding, *, me: str, sees_shadow: bool, n
     enforced = [row for row in shown if row.mode == "enforce"]
     status = decision.status(request, enforced)
     pins = [pin for pin in page.policies if sees_shadow or pin.mode != "shadow"]
+    hidden = {pin.policy for pin in page.policies} - {pin.policy for pin in pins}
     given = people.reviews(page, names=names, me=me)
     mine = next((row for row in reversed(page.reviews) if row.reviewer == me and row.is_latest), None)
     changes, unchanged = differences.since_champion(page)
@@ -146,7 +147,7 @@ def review(page: RequestPage, around: Deciding, *, me: str, sees_shadow: bool, n
         open_findings=checks.open_findings(around.findings, version=request.version, names=names),
         strip=checks.strip(page),
         lineage_href=explore(f"model_version:{request.model}/{request.version}"),
-        entries=timeline.entries([e for e in page.timeline if e.at >= request.created_at], names=names, me=me),
+        entries=timeline.entries([e for e in page.timeline if e.at >= request.created_at], names=names, me=me, hidden=hidden),
         reviews=given,
         stale=tuple(each for each in given if each.stale) if request.is_open else (),
         steps=people.steps(page, around, names=names, me=me, now=now),
