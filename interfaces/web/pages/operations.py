@@ -27,21 +27,18 @@ def tabs(current: str, *, reads_policies: bool) -> tuple[Tab, ...]:
 
 @dataclass(frozen=True)
 class FreezeLine:
-    """A freeze in the list. covers: which models and places it holds. upcoming: when it begins and for how long."""
+    """A freeze in the list. covers: which models and places it holds. upcoming: when it begins next."""
 
     row: FreezeRow
     status: Status
     covers: str
     rhythm: str
-    upcoming: tuple[tuple[datetime, datetime], ...]
+    upcoming: tuple[datetime, ...]
 
 
 def freeze_line(row: FreezeRow) -> FreezeLine:
     """Return a freeze as the list shows it."""
-    if row.in_force:
-        status = Status("warn", f"In force until {words.moment(row.until)}" if row.until else "In force without an end")
-    else:
-        status = Status("wait", "To come" if row.upcoming else "Over")
+    status = Status("warn", "In force") if row.in_force else Status("wait", "To come" if row.upcoming else "Over")
     places = [*row.stages, *(f"@{alias}" for alias in row.aliases)]
     parts = [f"models {words.listed(row.models)}" if row.models else "every model"]
     parts.append(f"of tier {words.listed(row.risk_tiers)}" if row.risk_tiers else "")
@@ -54,7 +51,7 @@ def freeze_line(row: FreezeRow) -> FreezeLine:
         status,
         " ".join(filter(None, parts)),
         f"From {begins} in {row.zone} for {lasts}{repeats}",
-        tuple((opening.begins, opening.ends) for opening in row.upcoming),
+        tuple(opening.begins for opening in row.upcoming),
     )
 
 

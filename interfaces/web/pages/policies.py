@@ -220,7 +220,7 @@ _AT = {
     "done": (5, 0),
     "changes_requested": (2, 1),
 }
-_WIDE, _TALL, _STEP, _FALL = 118, 34, 178, 104
+_WIDE, _TALL, _STEP, _FALL = 132, 34, 226, 104
 _TOP = 64
 
 

@@ -170,7 +170,7 @@ def test_a_freeze_is_put_in_force_and_ended_with_its_next_times_shown(scene: Sce
     assert (row.duration_minutes, row.models_matching, row.risk_tiers) == (3600, ["credit.*", "risk.*"], ["high"])
     listed = text(pat.get("/freezes/"))
     assert "models credit.* and risk.* of tier high on the way to Production and @champion" in listed
-    assert listed.count(" to <time") == 5 and "for 2 d 12 h, again by FREQ=WEEKLY;BYDAY=FR" in listed
+    assert listed.count('<span class="block nowrap"><time') == 5 and "for 2 d 12 h, again by FREQ=WEEKLY;BYDAY=FR" in listed
     taken = pat.post("/freezes/new", freeze)
     assert taken.status_code == 409 and "end it first" in text(taken)
 
