@@ -40,7 +40,7 @@ def inbox(request: PageRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "nav": "requests",
         "inbox": found,
-        "states": _STATES,
+        "states": [("open", "Open"), *((state, words.request(state).word) for state in RequestState.values)],
         "tiers": RiskTier.choices,
         "kinds": [(kind, words.kind(kind)) for kind in RequestKind.values],
         "passed": Status("pass", "Passed"),

@@ -13,10 +13,10 @@ from django.utils import timezone
 from core.access import SYSTEM
 from core.models import AuditEvent, User
 from governance.commands.cards import write_card
-from governance.commands.policies import publish_policy
+from governance.commands.policies import bind_policy, end_binding, publish_policy
 from tests.cast import actor
 from tests.interfaces.web.conftest import CARD, MODEL, PASSWORD, Scene
-from tests.interfaces.web.governed import STRICT, Governed, govern
+from tests.interfaces.web.governed import BINDING, STRICT, WATCH, Governed, govern
 from workflows.commands import execution
 from workflows.commands.calendar import create_freeze
 from workflows.commands.inbox import claim_task
@@ -309,6 +309,26 @@ def test_newer_policies_are_shown_before_a_rebase_and_pinned_by_it(governed: Gov
     moved = page_of(signed_in, governed.scene.dana, request)
     assert "moved the request to the policies in force: strict v2 and watch v1<" in moved  # what is on trial stays unnamed
     assert "strict v2, trial v1 and watch v1<" in page_of(signed_in, governed.scene.aude, request)
+
+
+def test_what_is_on_trial_is_not_named_to_who_asks(governed: Governed, signed_in: Browser) -> None:
+    request = governed.asked(parity=0.9)
+    pat = actor(governed.scene.pat)
+    publish_policy(actor=pat, document=WATCH.format(name="trial").replace("<= 0.1", "<= 0.2"))
+    assert "Newer policies are in force" not in page_of(signed_in, governed.scene.dana, request)
+    end_binding(actor=pat, name="strict")
+    bind_policy(actor=pat, document=BINDING.format(name="strict", mode="shadow", model=MODEL))
+    page = page_of(signed_in, governed.scene.dana, request)
+    assert "strict</b> v1 is asked no more" in page and "trial" not in page
+
+
+def test_an_objection_that_stands_is_named_as_missing(governed: Governed, signed_in: Browser) -> None:
+    request = governed.asked(parity=0.9)
+    governed.sign(request, governed.tom, "request_changes", comment="Say more about group sizes.")
+    signed_in(governed.scene.dana).post(f"/requests/{request.pk}/resubmit", {"comment": "Said in the card."})
+    page = page_of(signed_in, governed.rita, request)
+    assert "Not carried out yet after this: No open objection and 2 more approvals." in page
+    assert 'href="#reviews">Reviews</a>' in row_of(page, "r-strict-no-open-objection")
 
 
 # Findings and talk.

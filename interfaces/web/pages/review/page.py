@@ -161,7 +161,7 @@ def review(page: RequestPage, around: Deciding, *, me: str, sees_shadow: bool, n
             resubmit=page.may_resubmit,
             submit=page.may_submit,
             rerun=request.is_open and page.may_withdraw and any(link.run.state in checks.BROKEN for link in page.checks),
-            rebase=decision.rebase(around.rebase),
+            rebase=decision.rebase(around.rebase, sees_shadow=sees_shadow),
         ),
         evidence_digest=page.evidence_digest,
         subject_digest=request.subject_digest,

@@ -120,7 +120,8 @@ def requirement(result: RequirementResult, version: str, champion: str, checks: 
         value, limit = f"{result.value} of {result.limit}", str(result.limit)
     link, href = "", ""
     if people and APPROVALS in checks:
-        link, href = "Approvals", f"#{APPROVALS}"
+        # An objection is answered where it was said; the places that approvals fill stand elsewhere.
+        link, href = ("Approvals", f"#{APPROVALS}") if result.step else ("Reviews", "#reviews")
     elif result.evidence in checks:
         link, href = words.sentence(result.evidence), f"#check-{result.evidence}"
     return Requirement(
