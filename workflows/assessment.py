@@ -20,7 +20,7 @@ from governance.models import Binding, BindingMode, CheckRun, Decision, Decision
 from governance.policy import CompiledPolicy, compile_policy
 from governance.risk import open_finding_facts, waiver_facts, waiver_hands
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment
-from workflows import discussions, reviewers
+from workflows import discussions, emergencies, reviewers
 from workflows.makers import makers_of
 from workflows.models import PromotionRequest, RequestCheck, RequestKind, Review
 from workflows.rollbacks import earlier_request
@@ -199,7 +199,14 @@ def pin_of(binding: Binding) -> Pin:
 
 
 def holder(model: RegisteredModel, *, target_kind: str, target: str) -> ModelVersion | None:
-    """Return the version that holds a stage or alias now; of several in one stage, the latest to arrive."""
+    """Return the version that holds a stage or alias now; of several in one stage, the latest to arrive.
+
+    While an emergency is in force it is the one that was displaced: that one was approved, and comes back.
+    """
+    emergency = emergencies.in_force(model, target_kind=target_kind, target=target)
+    if emergency is not None:
+        displaced = emergency.displaced
+        return displaced if displaced is not None and displaced.deleted_at is None else None
     rows: Any
     if target_kind == "stage":
         rows = StageAssignment.objects.filter(model=model, stage_id=target, valid_to__isnull=True)
@@ -207,6 +214,16 @@ def holder(model: RegisteredModel, *, target_kind: str, target: str) -> ModelVer
         rows = AliasAssignment.objects.filter(model=model, alias=target, valid_to__isnull=True)
     current = rows.select_related("version__model", "version__created_by__responsible").order_by("-valid_from", "-pk").first()
     return current.version if current else None
+
+
+def in_place(version: ModelVersion, *, target_kind: str, target: str) -> bool:
+    """Return whether a version stands in a stage, perhaps beside others, or carries an alias now; one statement."""
+    rows: Any = (
+        StageAssignment.objects.filter(stage_id=target)
+        if target_kind == "stage"
+        else AliasAssignment.objects.filter(alias=target)
+    )
+    return bool(rows.filter(version=version, valid_to__isnull=True).exists())
 
 
 def store_decision(

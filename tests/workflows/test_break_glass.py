@@ -498,6 +498,24 @@ def test_nothing_is_reverted_over_what_came_there_without_ending_the_emergency(
     assert (holding(), holding("None"), pointing()) == ([2], [1], [2])
 
 
+def test_what_was_rushed_in_can_be_asked_for_in_the_ordinary_way_and_then_stays(world: Any, ines: User, ivo: User) -> None:
+    promoted(world)
+    hotfix = world.version()
+    request = world.ask(hotfix)
+    world.finish(request)
+    row = confirm(ivo, ask(ines, hotfix))
+    execution.advance_request(actor=SYSTEM, request_id=request.pk)
+    request.refresh_from_db()
+    assert (request.state, request.champion.number) == ("in_review", 1)
+    execution.execute_request(actor=SYSTEM, request_id=approve(request).pk)
+    row.refresh_from_db()
+    assert (row.state, holding()) == ("reverted", [2])
+    assert StageAssignment.objects.get(stage_id="Production", valid_to__isnull=True).request_id == request.pk
+    with later(61):
+        tasks.revert_break_glass(break_glass_id=row.pk)
+    assert holding() == [2]
+
+
 def test_what_an_emergency_displaced_is_found_while_it_is_in_force(world: Any, ines: User, ivo: User) -> None:
     promoted(world)
     row = confirm(ivo, ask(ines, world.version()))

@@ -14,7 +14,7 @@ from core.errors import Blocked, Conflict
 from governance.models import DecisionPurpose
 from registry import placement
 from workflows import holds, notifications, task_rows
-from workflows.assessment import Assessment, assess, holder, store_decision
+from workflows.assessment import Assessment, assess, holder, in_place, store_decision
 from workflows.commands import break_glass, re_reviews
 from workflows.gatekeeping import requirement_details
 from workflows.lifecycle import asked, lock, locked_request, move, wake
@@ -150,9 +150,9 @@ def _reopen(actor: Actor, request: PromotionRequest, assessment: Assessment) -> 
 
 
 def _champion_moved(request: PromotionRequest) -> bool:
-    held = holder(request.model, target_kind=request.target_kind, target=request.target)
     if request.kind == RequestKind.RE_REVIEW:
-        return held is None or held.pk != request.version_id
+        return not in_place(request.version, target_kind=request.target_kind, target=request.target)
+    held = holder(request.model, target_kind=request.target_kind, target=request.target)
     return (held.pk if held else None) != request.champion_id
 
 

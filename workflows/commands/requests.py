@@ -18,7 +18,7 @@ from registry import names
 from registry import stages as stage_graph
 from registry.models import ModelVersion
 from workflows import notifications
-from workflows.assessment import Pin, assess, holder, pin_of, pins_of
+from workflows.assessment import Pin, assess, holder, in_place, pin_of, pins_of
 from workflows.lifecycle import asked, locked_request, move, wake
 from workflows.models import OPEN_STATES, PromotionRequest, RequestKind, RequestPolicy, RequestState
 from workflows.rollbacks import earlier_request
@@ -204,15 +204,15 @@ def _target(target_kind: str, target: str) -> str:
 
 def _champion(subject: ModelVersion, kind: str, target_kind: str, target: str) -> ModelVersion | None:
     """Return what a candidate is compared with: the version in the place; nothing for that version's own re-review."""
-    held = holder(subject.model, target_kind=target_kind, target=target)
-    holds = held is not None and held.pk == subject.pk
+    there = in_place(subject, target_kind=target_kind, target=target)
     if kind not in RequestKind.values:
         raise Invalid(f"The kind of a request is one of {', '.join(RequestKind.values)}.")
     if kind == RequestKind.RE_REVIEW:
-        if not holds:
+        if not there:
             raise Conflict(f"{subject} does not hold {target}; only what holds a place is reviewed again.", code="not_there")
         return None
-    if holds:
+    held = holder(subject.model, target_kind=target_kind, target=target)
+    if held is not None and held.pk == subject.pk:
         raise Conflict(f"{subject} holds {target} already.", code="already_there")
     if kind == RequestKind.ROLLBACK and earlier_request(subject, target_kind=target_kind, target=target) is None:
         raise Conflict(f"No request ever gave {subject} {target}; ask for a promotion instead.", code="never_there")

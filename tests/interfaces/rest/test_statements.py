@@ -27,7 +27,7 @@ MOST = {
     "models/credit.risk/versions/1/": 5,
     "models/credit.risk/versions/1/files/": 3,
     "models/credit.risk/versions/1/card/": 3,
-    "models/credit.risk/versions/1/outlook/": 18,
+    "models/credit.risk/versions/1/outlook/": 19,
     "models/credit.risk/stages/": 3,
     "models/credit.risk/aliases/": 3,
     "models/credit.risk/history/": 5,
