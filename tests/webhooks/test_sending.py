@@ -140,26 +140,27 @@ def test_an_answer_that_no_database_takes_is_made_fit(receiver: Receiver) -> Non
 
 
 def test_who_dribbles_is_cut_off_in_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "TOTAL_SECONDS", 0.6)
+    # Whoever is not cut off takes nine seconds; two are enough for a first line even where the machine is busy.
+    monkeypatch.setattr(sending, "TOTAL_SECONDS", 2.0)
     receiver.answer(writing(*[b"H", b"T", b"T", b"P"], *[b"/"] * 90, pause=0.1))
     began = time.monotonic()
     answer = send(receiver.url)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
     assert (answer.status_code, answer.delivered) == (None, False) and answer.error.startswith("No answer within")
     # Who has said that it arrived, and then takes all day over the rest, has still said it.
     for rest in ([b"X: y\r\n"] * 90, [b"\r\n", *[b"."] * 90]):
         receiver.answer(writing(b"HTTP/1.1 200 OK\r\n", *rest, pause=0.1))
         began = time.monotonic()
         assert send(receiver.url).delivered
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 6
 
 
 def test_who_never_answers_is_cut_off_in_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "TOTAL_SECONDS", 0.5)
-    receiver.answer(lambda handler: time.sleep(2))
+    receiver.answer(lambda handler: time.sleep(6))
     began = time.monotonic()
     assert send(receiver.url).error.startswith("No answer within")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
 
 
 def test_whoever_is_not_there_or_speaks_no_http_is_told_of() -> None:
