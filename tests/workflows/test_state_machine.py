@@ -1,6 +1,6 @@
 """Random people do random things in any order, and what must never be otherwise is looked at after each of them.
 
-STATE_MACHINE_SEQUENCES sets how many sequences are tried (300 unless said otherwise).
+STATE_MACHINE_SEQUENCES sets how many sequences are tried (100 unless said otherwise).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from workflows.commands import requests as request_commands
 from workflows.commands import reviews as review_commands
 from workflows.models import OPEN_STATES, BreakGlass, BreakGlassState, Delegation, FreezeWindow, PromotionRequest, Review, Thread
 
-SEQUENCES = int(os.environ.get("STATE_MACHINE_SEQUENCES", "300"))
+SEQUENCES = int(os.environ.get("STATE_MACHINE_SEQUENCES", "100"))
 # A failing sequence is told as it was found; STATE_MACHINE_SHRINK=yes looks, for long, for a shorter one.
 PHASES = [Phase.generate, *([Phase.shrink] if os.environ.get("STATE_MACHINE_SHRINK") else [])]
 MODEL = "credit.risk"
