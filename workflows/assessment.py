@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -128,6 +128,16 @@ def assess(request: PromotionRequest) -> Assessment:
         authors={pin.binding: pin.author for pin in pins if pin.author},
     )
     return Assessment(facts, judge(_compiled(pins), facts), pins, makers, barred, checks, parts, standings)
+
+
+def with_reviews(request: PromotionRequest, seen: Assessment) -> Assessment:
+    """Return an assessment of this transaction judged again with the reviews that the request has now.
+
+    The rest stays as it was seen: a review counts for that, and what another transaction changes meanwhile wakes the request.
+    """
+    standings = _standings(request, seen.pins, seen.parts, seen.barred)
+    facts = msgspec.structs.replace(seen.facts, reviews=tuple(standing.fact for standing in standings))
+    return replace(seen, facts=facts, verdict=judge(seen.pinned, facts), standings=standings)
 
 
 def foresee(version: ModelVersion, *, target_kind: str, target: str, bindings: Sequence[Binding]) -> Assessment:

@@ -2,67 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from django.db import connection
 
 from core.models import User
-from governance.models import ModelCard
 from registry.models import ModelVersion
-from tracking.models import LoggedModel, Run
 from workflows.rules.separation_of_duties import Maker
 
-# A run and the runs that it was nested in, as MLflow's clients note it in a tag.
-_RUNS = """WITH RECURSIVE chain(id, depth) AS (
-    SELECT id, 0 FROM tracking_run WHERE id = %s
+# One statement, since it is asked at every decision. A run's line goes up through the runs that it was nested in, as MLflow's
+# clients note it in a tag. rank: the order in which parts are told.
+_MAKERS = """WITH RECURSIVE line(id, depth) AS (
+    SELECT id, 0 FROM tracking_run WHERE id = %(run)s
     UNION
-    SELECT r.id, chain.depth + 1 FROM chain
-    JOIN tracking_runtag t ON t.run_id = chain.id AND t.key = 'mlflow.parentRunId'
+    SELECT r.id, line.depth + 1 FROM line
+    JOIN tracking_runtag t ON t.run_id = line.id AND t.key = 'mlflow.parentRunId'
     JOIN tracking_run r ON r.id = t.value
-    WHERE chain.depth < 20
-) SELECT id, depth FROM chain"""
+    WHERE line.depth < 20
+), same(id, user_id) AS (
+    SELECT id, created_by_id FROM registry_modelversion
+    WHERE content_digest = %(digest)s AND content_digest <> '' AND id <> %(version)s ORDER BY id LIMIT 100
+), parts(rank, nth, part, user_id) AS (
+    SELECT 1, 0, 'asked for this promotion', CAST(%(asker)s AS bigint)
+    UNION ALL SELECT 2, 0, 'registered this version', CAST(%(creator)s AS bigint)
+    UNION ALL SELECT 3, line.depth, CASE line.depth WHEN 0 THEN 'ran its training' ELSE 'ran the run around its training' END,
+        r.created_by_id FROM line JOIN tracking_run r ON r.id = line.id
+    UNION ALL SELECT 4, 0, 'logged this model', created_by_id FROM tracking_loggedmodel WHERE id = %(logged)s
+    UNION ALL SELECT 5, id, 'registered the same content', user_id FROM same
+    UNION ALL SELECT 6, revision, 'wrote its model card', written_by_id FROM governance_modelcard WHERE version_id = %(version)s
+)
+SELECT u.username, parts.part, COALESCE(owner.username, '') FROM parts
+JOIN core_user u ON u.id = parts.user_id LEFT JOIN core_user owner ON owner.id = u.responsible_id
+ORDER BY parts.rank, parts.nth"""
 
 
 def makers_of(version: ModelVersion, *, requested_by: User | None) -> tuple[Maker, ...]:
-    """Return everyone in a version's provenance who may not decide on it, with the part each had; five statements.
+    """Return everyone in a version's provenance who may not decide on it, with the part each had; one statement.
 
     Who asked; who registered this version, or another with the very same content; who ran its training or a run around it; who
     logged the model; who wrote its model card.
     """
-    makers: list[Maker] = []
-    if requested_by is not None:
-        makers.append(_maker(requested_by, "asked for this promotion"))
-    if version.created_by is not None:
-        makers.append(_maker(version.created_by, "registered this version"))
-    if version.run_id:
-        makers += _of_runs(version.run_id)
-    if version.logged_model_id:
-        logged = LoggedModel.objects.select_related("created_by__responsible").filter(pk=version.logged_model_id)
-        makers += _created(logged, "logged this model")
-    if version.content_digest:
-        same = ModelVersion.objects.filter(content_digest=version.content_digest).exclude(pk=version.pk)
-        makers += _created(same.select_related("created_by__responsible").order_by("pk")[:100], "registered the same content")
-    for card in ModelCard.objects.filter(version=version).select_related("written_by__responsible").order_by("revision"):
-        if card.written_by is not None:
-            makers.append(_maker(card.written_by, "wrote its model card"))
-    return tuple(dict.fromkeys(makers))
-
-
-def _of_runs(run_id: str) -> list[Maker]:
+    given = {
+        "version": version.pk,
+        "asker": requested_by.pk if requested_by else None,
+        "creator": version.created_by_id,
+        "run": version.run_id or "",
+        "logged": version.logged_model_id or "",
+        "digest": version.content_digest or "",
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_RUNS, [run_id])
-        depths = dict(cursor.fetchall())
-    runs = Run.objects.select_related("created_by__responsible").filter(pk__in=list(depths))
-    return [
-        _maker(run.created_by, "ran its training" if run.pk == run_id else "ran the run around its training")
-        for run in sorted(runs, key=lambda run: depths[run.pk])
-        if run.created_by is not None
-    ]
-
-
-def _created(rows: Iterable[LoggedModel | ModelVersion], part: str) -> list[Maker]:
-    return [_maker(row.created_by, part) for row in rows if row.created_by is not None]
-
-
-def _maker(user: User, part: str) -> Maker:
-    return Maker(user.username, part, user.responsible.username if user.responsible else "")
+        cursor.execute(_MAKERS, given)
+        return tuple(dict.fromkeys(Maker(*row) for row in cursor.fetchall()))

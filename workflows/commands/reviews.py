@@ -13,7 +13,7 @@ from core.audit import Event
 from core.errors import Conflict, Denied, Invalid
 from core.models import User
 from workflows import notifications, reviewers
-from workflows.assessment import Assessment, assess, store_snapshot
+from workflows.assessment import Assessment, assess, store_snapshot, with_reviews
 from workflows.commands.delegations import in_force
 from workflows.lifecycle import locked_request, move
 from workflows.models import Delegation, PromotionRequest, Review, ReviewVerdict, Signature
@@ -56,6 +56,8 @@ def submit_review(
     request = locked_request(actor, request_id)
     if actor.user_id is None:
         raise Denied("Only a person with an account can review.")
+    if request.state != "in_review":
+        raise Conflict(_not_in_review(request), code="not_in_review")
     reviewer = User.objects.get(pk=actor.user_id)
     seen = assess(request)
     _require_no_part(actor, request, seen)
@@ -67,8 +69,6 @@ def submit_review(
         raise Invalid(f"The verdict is one of {', '.join(ReviewVerdict.values)}.")
     if verdict in OBJECTIONS and not comment.strip():
         raise Invalid("Say why: the submitter must know what to change.")
-    if request.state != "in_review":
-        raise Conflict(_not_in_review(request), code="not_in_review")
     if evidence_digest is not None and evidence_digest != seen.evidence_digest:
         raise Conflict(
             "The evidence changed after you opened the page; nothing was signed. Look at what changed and decide again.",
@@ -110,7 +110,7 @@ def submit_review(
         move(actor, request, "changes_requested", Event.PROMOTION_CHANGES_REQUESTED)
         notifications.tell([request.requested_by], request, "changes_requested", f"{request.reference}: {comment.strip()}")
     else:
-        approve_if_satisfied(actor, request, assess(request))
+        approve_if_satisfied(actor, request, with_reviews(request, seen))
     return review
 
 
