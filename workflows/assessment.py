@@ -222,7 +222,7 @@ def holder(model: RegisteredModel, *, target_kind: str, target: str) -> ModelVer
         rows = StageAssignment.objects.filter(model=model, stage_id=target, valid_to__isnull=True)
     else:
         rows = AliasAssignment.objects.filter(model=model, alias=target, valid_to__isnull=True)
-    current = rows.select_related("version__model", "version__created_by__responsible").order_by("-valid_from", "-pk").first()
+    current = rows.select_related("version__model", "version__created_by").order_by("-valid_from", "-pk").first()
     return current.version if current else None
 
 

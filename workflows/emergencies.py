@@ -41,4 +41,4 @@ def displaced_now(model: RegisteredModel) -> list[tuple[BreakGlass, ModelVersion
 
 def _in_force(model: RegisteredModel) -> QuerySet[BreakGlass]:
     rows = BreakGlass.objects.filter(model=model, state=BreakGlassState.IN_FORCE)
-    return rows.select_related("displaced__model", "displaced__created_by__responsible", "version__model")
+    return rows.select_related("displaced__model", "displaced__created_by", "version__model")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from core import access, audit, jobs
@@ -16,6 +17,8 @@ from workflows import states
 from workflows.assessment import Assessment
 from workflows.models import OPEN_STATES, PromotionRequest, ReviewTask
 
+M = TypeVar("M", bound=Model)
+
 ADVANCE = "workflows.advance_request"
 EXECUTE = "workflows.execute_request"
 
@@ -25,15 +28,20 @@ def lock(request_id: int) -> PromotionRequest | None:
 
     The model comes first here and in ``subjects``: whoever locks in another order could meet others head on.
     """
-    models = RegisteredModel.objects.filter(promotion_requests=request_id)
-    RegisteredModel.objects.select_for_update(no_key=True).filter(pk__in=models.values("pk")).first()
-    return (
+    model_id = PromotionRequest.objects.filter(pk=request_id).values_list("model_id")
+    model = _only(RegisteredModel.objects.select_for_update(no_key=True).filter(pk__in=model_id))
+    if model is None:
+        return None
+    request = _only(
         PromotionRequest.objects.select_for_update(of=("self",))
-        .select_related("model", "version__model", "version__created_by__responsible", "requested_by__responsible")
-        .select_related("champion__model", "champion__created_by")
+        .select_related("version__created_by", "requested_by", "champion__created_by")
         .filter(pk=request_id)
-        .first()
     )
+    if request is not None:
+        request.model = request.version.model = model
+        if request.champion is not None:
+            request.champion.model = model
+    return request
 
 
 def locked_request(actor: Actor, request_id: int) -> PromotionRequest:
@@ -94,3 +102,8 @@ def asked(assessment: Assessment) -> list[User]:
     groups = {result.group for result in assessment.verdict.waiting}
     names = [p.username for p in assessment.facts.people if not groups or groups & set(p.groups)]
     return list(User.objects.filter(username__in=names).order_by("username"))
+
+
+def _only(rows: QuerySet[M]) -> M | None:
+    """Return the only row; unlike ``first`` without sorting, which costs more than the look-up."""
+    return next(iter(rows), None)
