@@ -53,6 +53,8 @@ def _invite(stack: Stack) -> None:
     for title, path in (
         ("The request that was approved", "/requests/1/"),
         ("The request that the gate blocked", "/requests/2/"),
+        ("One with a waiver and a stale review", "/requests/3/"),
+        ("The emergency", "/emergencies/1/"),
         ("The model", "/models/credit.german-risk/"),
         ("Audit log", "/audit/"),
         ("API", "/api/v1/docs/"),

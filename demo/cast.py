@@ -17,6 +17,7 @@ class Person:
     full_name: str
     role: str
     password: str
+    group: str = ""
 
 
 PEOPLE = (
@@ -25,6 +26,9 @@ PEOPLE = (
     Person("rosa", "Rosa Lindqvist", "reviewer", "demo-rosa-countersign"),
     Person("aude", "Aude Marchand", "auditor", "demo-aude-countersign"),
     Person("pat", "Pat Novak", "platform-admin", "demo-pat-countersign"),
+    Person("mark", "Mark Abara", "reviewer", "demo-mark-countersign", group="risk-committee"),
+    Person("ines", "Ines Duarte", "incident-responder", "demo-ines-countersign"),
+    Person("ivo", "Ivo Petrov", "incident-responder", "demo-ivo-countersign"),
 )
 
 
@@ -69,10 +73,9 @@ def create_accounts(stack: Stack) -> dict[str, Client]:
     """Make the accounts from the command line, and return each person's client."""
     clients = {}
     for person in PEOPLE:
-        stack.manage(
-            "create_user", person.username, "--role", person.role, "--full-name", person.full_name, "--password-stdin",
-            given=person.password,
-        )  # fmt: skip
-        token = stack.manage("create_user", person.username, "--token").strip()
+        token = stack.manage(
+            "create_user", person.username, "--role", person.role, "--full-name", person.full_name, "--password-stdin", "--token",
+            *(["--group", person.group] if person.group else []), given=person.password,
+        ).strip()  # fmt: skip
         clients[person.username] = Client(stack.url, person, token)
     return clients

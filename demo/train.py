@@ -47,11 +47,15 @@ def unfair_labels(rows: pd.DataFrame) -> pd.Series:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--unfair", action="store_true", help="train on purpose on labels that treat groups unequally")
-    unfair = arguments.parse_args().unfair
+    arguments.add_argument("--simple", action="store_true", help="use three features only, which are easy to explain")
+    given = arguments.parse_args()
+    unfair = given.unfair
 
     training, _ = split()
     dropped = OUTCOME if unfair else OUTCOME + PROTECTED
     features = training.drop(columns=dropped).astype({"duration_months": "float64", "credit_amount": "float64"})
+    if given.simple:
+        features = features[["status", "duration_months", "credit_history"]]
     labels = unfair_labels(training) if unfair else training[TARGET]
     fit_x, test_x, fit_y, test_y = train_test_split(features, labels, test_size=0.2, random_state=0, stratify=labels)
 

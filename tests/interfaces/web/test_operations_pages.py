@@ -31,7 +31,8 @@ AGAIN = (
     (POLICIES / "credit-production.yaml")
     .read_text()
     .replace(
-        "steps:\n", "waivers: {approved_by: model-risk, max_days: 90}\nvalidity: {days: 90, re_review_on: [drift]}\nsteps:\n"
+        "waivers: {approved_by: risk-committee, max_days: 90}\n",
+        "waivers: {approved_by: model-risk, max_days: 90}\nvalidity: {days: 90, re_review_on: [drift]}\n",
     )
 )
 
