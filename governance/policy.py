@@ -302,7 +302,15 @@ def _meaning_mistakes(value: dict[str, Any], parameters: tuple[Parameter, ...], 
 
 def _reference_mistakes(value: dict[str, Any], parameters: tuple[Parameter, ...], marks: Marks) -> Iterator[Mistake]:
     types = {p.name: p.type for p in parameters}
+    asked: set[str] = set()
     for i, check in enumerate(value.get("checks", [])):
+        if check["check"] in asked:
+            yield mistake(
+                marks,
+                ("checks", i, "check"),
+                f"{check['check']} is asked for above, and its measurements are told apart by name only; ask for it once in a policy",
+            )
+        asked.add(check["check"])
         for path, text in _texts(check):
             place = ("checks", i, *path)
             match = _REFERENCE.match(text)
