@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -127,7 +127,7 @@ def deciding(actor: Actor, page: RequestPage) -> Deciding:
         waivable=_waivable(policies) if access.explain(actor, Permission.PROMOTION_REQUEST, row.model).allowed else frozenset(),
         findings=findings,
         threads=threads,
-        rebase=_rebase(row) if page.may_rebase else [],
+        rebase=_rebase(actor, row) if page.may_rebase else [],
         names={user.username: user.display_name for user in User.objects.filter(username__in=names - {""})},
     )
 
@@ -230,8 +230,8 @@ def _waivable(policies: Mapping[str, CompiledPolicy]) -> frozenset[tuple[str, st
     )
 
 
-def _rebase(row: PromotionRequest) -> list[PolicyChange]:
-    """Return what would be different after a rebase; a few statements for each binding."""
+def _rebase(actor: Actor, row: PromotionRequest) -> list[PolicyChange]:
+    """Return what would be different after a rebase, as the actor may see it; a few statements for each binding."""
     bindings = bindings_for(row.model, kind=row.target_kind, target=row.target, modes=tuple(BindingMode.values))
     now = {pin.binding: pin for pin in map(pin_of, bindings)}
     before = {pin.binding: pin for pin in pins_of(row)}
@@ -240,7 +240,24 @@ def _rebase(row: PromotionRequest) -> list[PolicyChange]:
     else:
         names = sorted({*before, *now} - {""})  # where nothing blocks, the built-in policy stays
     changes = [_policy_change(name, before.get(name), now.get(name)) for name in names]
-    return [change for change in changes if change is not None]
+    found = [change for change in changes if change is not None]
+    if requests.sees_trials(actor):
+        return found
+    return [change for change in map(_without_trial, found) if change.before is not None or change.after is not None]
+
+
+def _without_trial(change: PolicyChange) -> PolicyChange:
+    """Return a change as if no policy were on trial; then before and after may both be None."""
+    before = change.before if change.mode_before != BindingMode.SHADOW else None
+    after = change.after if change.mode_after != BindingMode.SHADOW else None
+    both = before is not None and after is not None
+    return replace(
+        change,
+        before=before,
+        after=after,
+        steps_differ=change.steps_differ and both,
+        parameters=change.parameters if both else [],
+    )
 
 
 def _policy_change(binding: str, before: Pin | None, now: Pin | None) -> PolicyChange | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -290,7 +290,7 @@ def request_page(actor: Actor, request_id: int) -> RequestPage:
     may_ask = access.explain(actor, Permission.PROMOTION_REQUEST, row.model).allowed
     params = _params([v for v in (row.version, row.champion) if v is not None])
     run_ids = [str(link.run_id) for link in assessment.checks]
-    return RequestPage(
+    page = RequestPage(
         request=request_row(row),
         verdict=assessment.verdict,
         candidate=assessment.facts.version,
@@ -316,6 +316,36 @@ def request_page(actor: Actor, request_id: int) -> RequestPage:
         evidence_digest=assessment.evidence_digest,
         timeline=_entries(_events([row.pk], run_ids), row.pk, set(run_ids)),
         decisions=decisions(row.pk),
+    )
+    return page if sees_trials(actor) else _without_trials(page)
+
+
+def sees_trials(actor: Actor) -> bool:
+    """Return whether the actor may see what policies on trial find: those who govern, lest others take it for a judgement."""
+    return actor.grants(Permission.AUDIT_READ)
+
+
+def _without_trials(page: RequestPage) -> RequestPage:
+    """Return a page as if no policy were on trial. An event names revisions as ``policy v2``."""
+    pins = [pin for pin in page.policies if pin.mode != BindingMode.SHADOW]
+    hidden = {pin.policy for pin in page.policies} - {pin.policy for pin in pins}
+
+    def named(event: TimelineEntry) -> TimelineEntry:
+        policies = event.after.get("policies")
+        if not policies or not hidden:
+            return event
+        return replace(
+            event, after={**event.after, "policies": [p for p in policies if str(p).rpartition(" v")[0] not in hidden]}
+        )
+
+    found = tuple(result for result in page.verdict.requirements if result.mode != BindingMode.SHADOW)
+    made = [replace(each, policies=[p for p in each.policies if p.get("mode") != BindingMode.SHADOW]) for each in page.decisions]
+    return replace(
+        page,
+        policies=pins,
+        verdict=msgspec.structs.replace(page.verdict, requirements=found),
+        timeline=[named(event) for event in page.timeline],
+        decisions=made,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -67,22 +67,12 @@ _ELSEWHERE = ("thread.opened", "comment.added")
 _SAID = ("reason", "comment", "failure")
 
 
-def entries(
-    events: Sequence[TimelineEntry], *, names: Mapping[str, str], me: str, hidden: Collection[str] = ()
-) -> tuple[Entry, ...]:
+def entries(events: Sequence[TimelineEntry], *, names: Mapping[str, str], me: str) -> tuple[Entry, ...]:
     """Return a request's events, oldest first, without what stands in its discussion.
 
-    names: account -> display name. hidden: policies that the reader may not see.
+    names: account -> display name.
     """
-    events = [_without(event, hidden) for event in events]
     return tuple(_entry(event, names, me) for event in _folded([each for each in events if each.action not in _ELSEWHERE]))
-
-
-def _without(event: TimelineEntry, hidden: Collection[str]) -> TimelineEntry:
-    """Return an event without the revisions of hidden policies, which it names as ``policy v2``."""
-    named = [str(each) for each in event.after.get("policies") or []]
-    seen = [each for each in named if each.rpartition(" v")[0] not in hidden]
-    return event if seen == named else replace(event, after={**event.after, "policies": seen})
 
 
 def _folded(events: Sequence[TimelineEntry]) -> list[TimelineEntry]:

@@ -49,7 +49,7 @@ def inbox(request: PageRequest) -> HttpResponse:
         context |= _all(request)
     elif found.first is not None and not request.htmx:
         shown = request_queries.request_page(request.actor, found.first)
-        context["preview"] = present_review.review(shown, Deciding(), me=request.actor.username, sees_shadow=False, now=now)
+        context["preview"] = present_review.review(shown, Deciding(), me=request.actor.username, now=now)
     template = "requests/_list.html" if request.htmx else "requests/inbox.html"
     return render(request, template, context)
 

@@ -212,8 +212,6 @@ def presented(actor: Actor, shown: RequestPage) -> present.Review:
         shown,
         deciding(actor, shown),
         me=actor.username,
-        # What policies on trial find is for those who govern, lest it is taken for a judgement.
-        sees_shadow=actor.grants(Permission.AUDIT_READ),
         now=timezone.now(),
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from governance.models import CheckState
 from tests.cast import person
+from tests.workflows.conftest import BINDING, POLICY
 from workflows.commands import execution
 from workflows.commands import requests as request_commands
 from workflows.models import PromotionRequest
@@ -138,3 +139,20 @@ def test_an_expired_request_is_told_so(api, dana, world) -> None:
     request_commands.expire_requests()
     answer = api(person("rita", "reviewer")).post(f"promotion-requests/{request.pk}/reviews/", {"verdict": "approve"})
     assert answer.status_code == 409 and "expired" in answer.json()["detail"]
+
+
+def test_what_a_policy_on_trial_finds_is_for_those_who_govern(api, dana, ravi, aude, pat, world) -> None:
+    trial = POLICY.replace("name: credit", "name: on-trial", 1)
+    assert api(pat).post("policies/", {"document": trial}).status_code == 201
+    document = BINDING.replace("name: credit", "name: on-trial", 1).replace("policy: credit", "policy: on-trial\nmode: shadow")
+    assert api(pat).post("bindings/", {"document": document}).status_code == 201
+    world.version()
+    request = world.ask(world.version())
+    world.finish(request)
+    path = f"promotion-requests/{request.pk}/"
+    for user in (dana, ravi):
+        assert "on-trial" not in api(user).get(path).content.decode()
+        assert "on-trial" not in api(user).get(f"{path}requirements/").content.decode()
+    seen = api(aude).get(path).json()
+    assert {r["policy"] for r in seen["verdict"]["requirements"]} == {"credit", "on-trial"}
+    assert {p["policy"]: p["mode"] for p in seen["policies"]} == {"credit": "enforce", "on-trial": "shadow"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -113,14 +113,9 @@ def box(
     return _in_review(situation)
 
 
-def rebase(changes: Sequence[PolicyChange], *, sees_shadow: bool) -> tuple[RebaseLine, ...]:
-    """Return what a rebase would change, policy by policy; one on trial is not there for who may not see it."""
-    seen = changes if sees_shadow else [_without_trial(change) for change in changes]
-    return tuple(
-        RebaseLine(change.policy, _moved(change), tuple(_details(change)))
-        for change in seen
-        if change.before is not None or change.after is not None
-    )
+def rebase(changes: Sequence[PolicyChange]) -> tuple[RebaseLine, ...]:
+    """Return what a rebase would change, policy by policy."""
+    return tuple(RebaseLine(change.policy, _moved(change), tuple(_details(change))) for change in changes)
 
 
 def status(request: RequestRow, rows: Sequence[Requirement]) -> Status:
@@ -267,19 +262,6 @@ def _of_you(reason: str, me: str) -> str:
 
 def _lowered(text: str) -> str:
     return text[:1].lower() + text[1:]
-
-
-def _without_trial(change: PolicyChange) -> PolicyChange:
-    before = change.before if change.mode_before != "shadow" else None
-    after = change.after if change.mode_after != "shadow" else None
-    both = before is not None and after is not None
-    return replace(
-        change,
-        before=before,
-        after=after,
-        steps_differ=change.steps_differ and both,
-        parameters=change.parameters if both else [],
-    )
 
 
 def _moved(change: PolicyChange) -> str:

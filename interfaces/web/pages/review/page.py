@@ -83,15 +83,13 @@ class Review:
     decisions: tuple[tuple[str, str, str, datetime], ...]
 
 
-def review(page: RequestPage, around: Deciding, *, me: str, sees_shadow: bool, now: datetime) -> Review:
-    """Return the page of a request. sees_shadow: whether the reader may see what policies on trial find."""
+def review(page: RequestPage, around: Deciding, *, me: str, now: datetime) -> Review:
+    """Return the page of a request."""
     request = page.request
     names = _names(page, around)
-    shown = _rows(page, around, names, sees_shadow=sees_shadow)
+    shown = _rows(page, around, names)
     enforced = [row for row in shown if row.mode == "enforce"]
     status = decision.status(request, enforced)
-    pins = [pin for pin in page.policies if sees_shadow or pin.mode != "shadow"]
-    hidden = {pin.policy for pin in page.policies} - {pin.policy for pin in pins}
     given = people.reviews(page, names=names, me=me)
     mine = next((row for row in reversed(page.reviews) if row.reviewer == me and row.is_latest), None)
     changes, unchanged = differences.since_champion(page)
@@ -122,11 +120,11 @@ def review(page: RequestPage, around: Deciding, *, me: str, sees_shadow: bool, n
         due=due,
         due_tone=tone,
         expires_at=request.expires_at,
-        policies=tuple((pin.policy, pin.revision, words.mode(pin.mode)) for pin in pins),
+        policies=tuple((pin.policy, pin.revision, words.mode(pin.mode)) for pin in page.policies),
         tally=requirements.tally(enforced),
         warnings=sum(not row.passes for row in shown if row.mode == "warn"),
         ticks=requirements.ticks(enforced),
-        blocks=requirements.blocks(shown, pins),
+        blocks=requirements.blocks(shown, page.policies),
         blocking=tuple(row for row in enforced if row.blocks),
         since_mine=differences.since_review(mine.changes) if mine is not None else (),
         reviewed_at=mine.created_at if mine is not None else None,
@@ -147,7 +145,7 @@ def review(page: RequestPage, around: Deciding, *, me: str, sees_shadow: bool, n
         open_findings=checks.open_findings(around.findings, version=request.version, names=names),
         strip=checks.strip(page),
         lineage_href=explore(f"model_version:{request.model}/{request.version}"),
-        entries=timeline.entries([e for e in page.timeline if e.at >= request.created_at], names=names, me=me, hidden=hidden),
+        entries=timeline.entries([e for e in page.timeline if e.at >= request.created_at], names=names, me=me),
         reviews=given,
         stale=tuple(each for each in given if each.stale) if request.is_open else (),
         steps=people.steps(page, around, names=names, me=me, now=now),
@@ -161,7 +159,7 @@ def review(page: RequestPage, around: Deciding, *, me: str, sees_shadow: bool, n
             resubmit=page.may_resubmit,
             submit=page.may_submit,
             rerun=request.is_open and page.may_withdraw and any(link.run.state in checks.BROKEN for link in page.checks),
-            rebase=decision.rebase(around.rebase, sees_shadow=sees_shadow),
+            rebase=decision.rebase(around.rebase),
         ),
         evidence_digest=page.evidence_digest,
         subject_digest=request.subject_digest,
@@ -181,12 +179,11 @@ def title(request: RequestRow) -> str:
     return f"Promote {request.model} v{request.version} to {place}"
 
 
-def _rows(page: RequestPage, around: Deciding, names: Mapping[str, str], *, sees_shadow: bool) -> Sequence[Requirement]:
+def _rows(page: RequestPage, around: Deciding, names: Mapping[str, str]) -> Sequence[Requirement]:
     found = {requirements.APPROVALS, *(link.run.check for link in page.checks)}
     champion = f"v{page.request.champion}" if page.request.champion else ""
-    results = [result for result in page.verdict.requirements if sees_shadow or result.mode != "shadow"]
     rows = []
-    for result in results:
+    for result in page.verdict.requirements:
         row = requirements.requirement(result, f"v{page.request.version}", champion, found)
         rows.append(replace(row, about=f"requirement:{row.policy}/{row.id}") if result.kind == "evidence" else row)
     rows = requirements.told_apart(requirements.with_waivers(rows, around.waivers, around.waivable, names))
