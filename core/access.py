@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import Permission as AuthPermission
+from django.db import connection
 from django.db.models import Model, Q, QuerySet
 from guardian.utils import get_group_obj_perms_model, get_user_obj_perms_model
 
@@ -205,10 +206,14 @@ def grant(target: Any, codename: str, *, users: Iterable[int] = (), groups: Iter
         (get_user_obj_perms_model(target), "user_id", users),
         (get_group_obj_perms_model(target), "group_id", groups),
     )
-    for model, column, ids in tables:
-        model.objects.bulk_create(
-            [model(permission_id=permission_id, content_object_id=target.pk, **{column: i}) for i in ids], ignore_conflicts=True
-        )
+    with connection.cursor() as cursor:
+        for model, column, ids in tables:
+            for holder in ids:
+                cursor.execute(
+                    f"INSERT INTO {model._meta.db_table} (permission_id, content_object_id, {column}) VALUES (%s, %s, %s)"
+                    " ON CONFLICT DO NOTHING",
+                    [permission_id, target.pk, holder],
+                )
 
 
 def _granted(actor: Actor, needed: str, target: Model) -> bool:

@@ -35,7 +35,9 @@ from registry.models import (
     RiskTier,
     StageAssignment,
 )
+from registry.rows import VersionKey
 from registry.sources import Source
+from registry.sql import insert, insert_one
 from tracking.models import LoggedModelTag
 
 Tags = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -72,11 +74,9 @@ def create_model(
         updated_ms=now,
         is_prompt=names.is_prompt(wanted),
     )
-    try:
-        model.save(force_insert=True)
-    except IntegrityError:
-        raise _name_taken(name) from None
-    RegisteredModelTag.objects.bulk_create(RegisteredModelTag(model=model, key=key, value=wanted[key]) for key in wanted)
+    if insert_one(model, "ON CONFLICT DO NOTHING") is None:
+        raise _name_taken(name)
+    insert([RegisteredModelTag(model=model, key=key, value=wanted[key]) for key in wanted])
     if actor.user_id is not None:
         access.grant(model, "model_manage", users=[actor.user_id])
     if team is not None:
@@ -166,11 +166,9 @@ def set_model_tag(*, actor: Actor, name: str, key: str, value: str = "") -> None
     """Set a tag of a model, over an older value if there is one. Raises NotFound, Denied, Invalid."""
     names.tag(key, value)
     model = rows.model(actor, Permission.MODEL_WRITE, name)
-    RegisteredModelTag.objects.bulk_create(
+    insert(
         [RegisteredModelTag(model=model, key=key, value=value)],
-        update_conflicts=True,
-        unique_fields=["model", "key"],
-        update_fields=["value"],
+        "ON CONFLICT (model_id, key) DO UPDATE SET value = excluded.value",
     )
     if key == names.IS_PROMPT_TAG:
         RegisteredModel.objects.filter(pk=model.pk).update(is_prompt=names.is_prompt({key: value}))
@@ -218,10 +216,8 @@ def register_version(
     model, number = rows.numbered(actor, Permission.MODEL_WRITE, model_name, at=_milliseconds(now))
     content = _freeze(model, number, found)
     version = _insert_version(actor, model, number, found, content, run_link, _description(description), now)
-    ModelVersionTag.objects.bulk_create(ModelVersionTag(version=version, key=key, value=wanted[key]) for key in wanted)
-    ModelVersionFile.objects.bulk_create(
-        ModelVersionFile(version=version, path=f.path, digest=f.digest, size_bytes=f.size_bytes) for f in content.files
-    )
+    insert([ModelVersionTag(version=version, key=key, value=wanted[key]) for key in wanted])
+    insert([ModelVersionFile(version=version, path=f.path, digest=f.digest, size_bytes=f.size_bytes) for f in content.files])
     stages.begin(version, actor=actor, at=now)
     provenance.record(version, found, content, at=now)
     if found.logged_model is not None and found.logged_model_id and found.copied_from is None:
@@ -277,23 +273,21 @@ def delete_version(*, actor: Actor, model_name: str, number: str | int) -> None:
 def set_version_tag(*, actor: Actor, model_name: str, number: str | int, key: str, value: str = "") -> None:
     """Set a tag of a version, over an older value if there is one. Raises NotFound, Denied, Invalid."""
     names.tag(key, value)
-    subject = rows.version(actor, Permission.MODEL_WRITE, model_name, number)
-    ModelVersionTag.objects.bulk_create(
-        [ModelVersionTag(version=subject, key=key, value=value)],
-        update_conflicts=True,
-        unique_fields=["version", "key"],
-        update_fields=["value"],
+    subject = rows.version_key(actor, Permission.MODEL_WRITE, model_name, number)
+    insert(
+        [ModelVersionTag(version_id=subject.id, key=key, value=value)],
+        "ON CONFLICT (version_id, key) DO UPDATE SET value = excluded.value",
     )
-    _record_version(actor, Event.VERSION_TAGGED, subject, after={"key": key, "value": value})
+    _record_version_tag(actor, subject, after={"key": key, "value": value})
 
 
 @transaction.atomic
 def delete_version_tag(*, actor: Actor, model_name: str, number: str | int, key: str) -> None:
     """Remove a tag of a version; one that is not there is no mistake. Raises NotFound, Denied, Invalid."""
-    subject = rows.version(actor, Permission.MODEL_WRITE, model_name, number)
-    deleted, _ = ModelVersionTag.objects.filter(version=subject, key=key).delete()
+    subject = rows.version_key(actor, Permission.MODEL_WRITE, model_name, number)
+    deleted, _ = ModelVersionTag.objects.filter(version=subject.id, key=key).delete()
     if deleted:
-        _record_version(actor, Event.VERSION_TAGGED, subject, before={"key": key}, after={"key": key, "value": None})
+        _record_version_tag(actor, subject, before={"key": key}, after={"key": key, "value": None})
 
 
 def _insert_version(
@@ -323,7 +317,7 @@ def _insert_version(
         created_ms=at,
         updated_ms=at,
     )
-    version.save(force_insert=True)
+    insert_one(version)
     return version
 
 
@@ -449,3 +443,8 @@ def _record_version(
         before=before,
         after=after,
     )
+
+
+def _record_version_tag(actor: Actor, version: VersionKey, **change: object) -> None:
+    subject = ("model_version", f"{version.name}/{version.number}")
+    audit.record(actor, Event.VERSION_TAGGED, subject=subject, scope=f"model:{version.model_id}", **change)

@@ -16,6 +16,7 @@ from core import access
 from core.access import Actor, Permission
 from core.errors import NotFound
 from registry.models import EdgeKind, LineageEdge, LineageNode, ModelVersion, NodeKind, RegisteredModel
+from registry.sql import insert, run
 from tracking.models import Experiment
 
 MAX_DEPTH = 50
@@ -94,28 +95,28 @@ class Draft:
 
 
 def record(nodes: Iterable[Draft], links: Iterable[tuple[Draft, Draft, EdgeKind]], *, at: datetime, digest: str = "") -> None:
-    """Write nodes and the edges between them, cause first, where there are none yet: three statements however many there are."""
+    """Write nodes and the edges between them, cause first, where there are none yet: two statements however many there are."""
     drafts = {draft.key: draft for draft in nodes}
     # In one order everywhere, so that two writers of the same nodes wait for each other instead of dead-locking.
-    LineageNode.objects.bulk_create(
+    insert(
         [
             LineageNode(kind=d.kind, key=d.key, label=d.label[:600], scope=d.scope, attributes=d.attributes, created_at=at)
             for d in sorted(drafts.values(), key=lambda d: d.key)
         ],
-        ignore_conflicts=True,
+        "ON CONFLICT DO NOTHING",
     )
-    links = list(links)
-    if not links:
-        return
-    ids = dict(LineageNode.objects.filter(key__in=drafts).values_list("key", "id"))
-    edges = {(ids[cause.key], ids[effect.key], kind) for cause, effect, kind in links}
-    LineageEdge.objects.bulk_create(
-        [
-            LineageEdge(source_id=cause, target_id=effect, kind=kind, valid_from=at, digest=digest)
-            for cause, effect, kind in sorted(edges)
-        ],
-        ignore_conflicts=True,
-    )
+    edges = sorted({(cause.key, effect.key, kind.value) for cause, effect, kind in links})
+    if edges:
+        since = connection.ops.adapt_datetimefield_value(at)
+        given = ", ".join(["(%s, %s, %s)"] * len(edges))
+        run(
+            f"""INSERT INTO registry_lineageedge (source_id, target_id, kind, valid_from, digest)
+                SELECT cause.id, effect.id, given.column3, CAST(%s AS timestamp with time zone), %s FROM (VALUES {given}) given
+                  JOIN registry_lineagenode cause ON cause.key = given.column1
+                  JOIN registry_lineagenode effect ON effect.key = given.column2
+                 WHERE TRUE ORDER BY cause.id, effect.id ON CONFLICT DO NOTHING""",
+            [since, digest, *(part for edge in edges for part in edge)],
+        )
 
 
 def version_draft(version: ModelVersion) -> Draft:

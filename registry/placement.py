@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from core import audit
@@ -13,6 +13,7 @@ from core.audit import Event
 from core.errors import Conflict
 from registry import lineage, stages
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment, StageTransition
+from registry.sql import fetch, run
 
 
 def assign_stage(
@@ -41,27 +42,32 @@ def assign_stage(
 def assign_alias(
     model: RegisteredModel, alias: str, version: ModelVersion, *, actor: Actor, request_id: int | None = None
 ) -> None:
-    """Point an alias at a version, ending what it pointed at; pointing it there again changes nothing."""
+    """Point an alias at a version, ending what it pointed at; pointing it there again changes nothing.
+
+    The caller holds the model's row, so nobody else moves the alias meanwhile.
+    """
     _require_transaction()
-    now = timezone.now()
-    current = AliasAssignment.objects.select_related("version").filter(model=model, alias=alias, valid_to__isnull=True).first()
-    if current is not None and current.version_id == version.pk:
+    at = connection.ops.adapt_datetimefield_value(timezone.now())
+    ended = fetch(
+        """UPDATE registry_aliasassignment SET valid_to = %s
+            WHERE model_id = %s AND alias = %s AND valid_to IS NULL AND version_id <> %s
+           RETURNING (SELECT v.number FROM registry_modelversion v WHERE v.id = registry_aliasassignment.version_id)""",
+        [at, model.pk, alias, version.pk],
+    )
+    begun = run(
+        """INSERT INTO registry_aliasassignment (model_id, alias, version_id, valid_from, assigned_by, request_id)
+           SELECT %s, %s, %s, %s, %s, %s WHERE NOT EXISTS
+             (SELECT 1 FROM registry_aliasassignment WHERE model_id = %s AND alias = %s AND valid_to IS NULL)""",
+        [model.pk, alias, version.pk, at, actor.username, request_id, model.pk, alias],
+    )
+    if not begun:
         return
-    if current is not None:
-        _end_alias(current, now)
-    try:
-        with transaction.atomic():
-            AliasAssignment.objects.create(
-                model=model, alias=alias, version=version, valid_from=now, assigned_by=actor.username, request_id=request_id
-            )
-    except IntegrityError:
-        raise Conflict(f"The alias {alias} was moved by someone else just now; try again.") from None
     audit.record(
         actor,
         Event.ALIAS_ASSIGNED,
         subject=("model_version", f"{model.name}/{version.number}"),
         scope=f"model:{model.pk}",
-        before={"alias": alias, "version": current.version.number if current else None},
+        before={"alias": alias, "version": ended[0][0] if ended else None},
         after={"alias": alias, "version": version.number, "request": request_id},
     )
 

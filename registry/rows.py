@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from core import access
@@ -9,7 +10,7 @@ from core.access import Actor, Permission
 from core.errors import Conflict, NotFound
 from registry import names
 from registry.models import ModelVersion, RegisteredModel
-from registry.sql import for_update
+from registry.sql import fetch, for_update
 
 # All but the time of deletion, which a model that is found does not have.
 _MODEL_COLUMNS = tuple(field.attname for field in RegisteredModel._meta.concrete_fields if field.attname != "deleted_at")
@@ -65,6 +66,31 @@ def version(actor: Actor, permission: Permission, name: str, number: str | int, 
     owner._state.adding, owner._state.db = False, found[0]._state.db
     found[0].model = owner
     return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionKey:
+    """What identifies a version, for commands that need no more of it."""
+
+    id: int
+    model_id: int
+    name: str
+    number: int
+
+
+def version_key(actor: Actor, permission: Permission, name: str, number: str | int) -> VersionKey:
+    """Return what identifies a version. Raises Invalid, NotFound or Denied."""
+    wanted = names.version_number(number)
+    condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
+    found = fetch(
+        f"""SELECT v.id, m.id, m.name, v.number FROM registry_registeredmodel m JOIN registry_modelversion v ON v.model_id = m.id
+             WHERE m.name = %s AND m.deleted_at IS NULL AND v.number = %s AND v.deleted_at IS NULL AND {condition}""",
+        [name, wanted, *parameters],
+    )
+    if not found:
+        full = version(actor, permission, name, number)  # says what is wrong, if anything is
+        return VersionKey(full.pk, full.model_id, full.model.name, full.number)
+    return VersionKey(*found[0])
 
 
 def holder(model: RegisteredModel, number: int) -> str:

@@ -110,5 +110,8 @@ def ordered(expression: str) -> str:
 
 
 def for_update(alias: str) -> str:
-    """Return what locks the rows read; SQLite locks the whole database when the transaction begins."""
-    return f" FOR UPDATE OF {alias}" if is_postgresql() else ""
+    """Return what locks the rows read, though not against rows that refer to them.
+
+    SQLite locks the whole database when the transaction begins.
+    """
+    return f" FOR NO KEY UPDATE OF {alias}" if is_postgresql() else ""

@@ -47,9 +47,16 @@ def refusal(version: ModelVersion, *, target_kind: str, target: str, bindings: l
     )
 
 
-def observe(actor: Actor, version: ModelVersion, *, target_kind: str, target: str) -> None:
-    """Record what the policies that only warn or shadow find about a direct move, in the transaction of the move."""
-    bindings = bindings_for(version.model, kind=target_kind, target=target, modes=(BindingMode.WARN, BindingMode.SHADOW))
+def guard(version: ModelVersion, *, target_kind: str, target: str) -> list[Binding]:
+    """Return the bindings that only look on at a direct move. Raises Blocked if any binding guards the target."""
+    found = bindings_for(version.model, kind=target_kind, target=target, modes=tuple(BindingMode.values))
+    if enforced := [binding for binding in found if binding.mode == BindingMode.ENFORCE]:
+        raise refusal(version, target_kind=target_kind, target=target, bindings=enforced)
+    return found
+
+
+def observe(actor: Actor, version: ModelVersion, bindings: list[Binding], *, target_kind: str, target: str) -> None:
+    """Record what the policies that only look on find about a direct move, in the transaction of the move."""
     if not bindings:
         return
     assessment = foresee(version, target_kind=target_kind, target=target, bindings=bindings)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from core import access
 from core.access import Actor, Permission
-from core.errors import NotFound
+from registry import rows
 from registry.models import ModelVersion, RegisteredModel
 
 
 def locked_model(actor: Actor, name: str, permission: Permission) -> RegisteredModel:
     """Return a model with its row locked. Raises NotFound when absent or hidden, Denied without the right."""
-    rows = RegisteredModel.objects.select_for_update(no_key=True).filter(name=name, deleted_at__isnull=True)
-    found = access.visible(actor, rows, Permission.MODEL_READ).first()
-    if found is None:
-        raise NotFound(f"There is no registered model {name!r}, or you may not see it.")
-    access.require(actor, permission, found)
-    return found
+    return rows.model(actor, permission, name, lock=True)
 
 
 def locked_version(actor: Actor, model_name: str, number: int, permission: Permission) -> ModelVersion:
@@ -23,12 +17,4 @@ def locked_version(actor: Actor, model_name: str, number: int, permission: Permi
 
     Raises NotFound when absent or hidden, Denied without the right.
     """
-    model = locked_model(actor, model_name, permission)
-    found = (
-        ModelVersion.objects.select_related("model", "created_by__responsible")
-        .filter(model=model, number=number, deleted_at__isnull=True)
-        .first()
-    )
-    if found is None:
-        raise NotFound(f"There is no version {number} of {model_name!r}.")
-    return found
+    return rows.version(actor, permission, model_name, number, lock=True)

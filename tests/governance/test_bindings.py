@@ -76,8 +76,10 @@ def test_the_lookup_takes_one_statement_more_for_tags_and_none_for_each_binding(
     for i in range(5):
         bound(f"b{i}")
     with django_assert_num_queries(1):
+        assert bindings_for(model, kind="stage", target="Staging") == []
+    with django_assert_num_queries(2):
         assert [b.policy.name for b in bindings_for(model, kind="stage", target="Production")] == ["p"] * 5
     for i in range(5):
         bound(f"t{i}", tags={"team": "retail"})
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         assert len(bindings_for(model, kind="stage", target="Production")) == 10

@@ -17,7 +17,7 @@ from registry import stages as stage_graph
 from registry.models import ModelVersion, RegisteredModel
 from tracking import commands as tracking_commands
 from workflows.commands import tiers
-from workflows.gatekeeping import governed_places, observe, refusal
+from workflows.gatekeeping import governed_places, guard, observe
 from workflows.lifecycle import wake_requests
 from workflows.models import OPEN_STATES
 from workflows.subjects import locked_model, locked_version
@@ -34,13 +34,11 @@ def transition_stage(*, actor: Actor, model_name: str, version: int, stage: str,
     stage = stage_graph.canonical_stage(stage)
     if archive_existing and stage in ("None", "Archived"):
         raise Invalid(f"archive_existing_versions has no meaning with the stage {stage}; leave it out.")
-    bindings = bindings_for(subject.model, kind="stage", target=stage)
-    if bindings:
-        raise refusal(subject, target_kind="stage", target=stage, bindings=bindings)
-    if archive_existing and (guards := bindings_for(subject.model, kind="stage", target="Archived")):
-        raise refusal(subject, target_kind="stage", target="Archived", bindings=guards)
+    looking_on = guard(subject, target_kind="stage", target=stage)
+    if archive_existing:
+        guard(subject, target_kind="stage", target="Archived")
     _may_leave(actor, subject)
-    observe(actor, subject, target_kind="stage", target=stage)
+    observe(actor, subject, looking_on, target_kind="stage", target=stage)
     placement.assign_stage(subject, stage, actor=actor, archive_existing=archive_existing)
     subject.refresh_from_db()
     return subject
@@ -51,9 +49,8 @@ def set_alias(*, actor: Actor, model_name: str, alias: str, version: int) -> Non
     """Point an alias that no policy guards at a version. Raises Blocked when one does, Invalid for a name that cannot be one."""
     names.alias(alias)
     subject = locked_version(actor, model_name, version, Permission.MODEL_WRITE)
-    if bindings := bindings_for(subject.model, kind="alias", target=alias):
-        raise refusal(subject, target_kind="alias", target=alias, bindings=bindings)
-    observe(actor, subject, target_kind="alias", target=alias)
+    looking_on = guard(subject, target_kind="alias", target=alias)
+    observe(actor, subject, looking_on, target_kind="alias", target=alias)
     placement.assign_alias(subject.model, alias, subject, actor=actor)
 
 
