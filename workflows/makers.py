@@ -42,6 +42,9 @@ def makers_of(version: ModelVersion, *, requested_by: User | None) -> tuple[Make
     if version.content_digest:
         same = ModelVersion.objects.filter(content_digest=version.content_digest).exclude(pk=version.pk)
         makers += _created(same.select_related("created_by__responsible").order_by("pk")[:100], "registered the same content")
+    else:
+        same = ModelVersion.objects.filter(content_digest="", source=version.source).exclude(pk=version.pk)
+        makers += _created(same.select_related("created_by__responsible").order_by("pk")[:100], "registered the same address")
     for card in ModelCard.objects.filter(version=version).select_related("written_by__responsible").order_by("revision"):
         if card.written_by is not None:
             makers.append(_maker(card.written_by, "wrote its model card"))
