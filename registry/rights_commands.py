@@ -43,9 +43,9 @@ def change_rights(*, actor: Actor, model_id: int, wanted: Mapping[Holder, str]) 
 
 def _held(actor: Actor, model_id: int) -> RegisteredModel:
     """Return a model whose rights the actor may give, held so that two changes follow one another. Raises NotFound, Denied."""
-    found = rights.of_model(actor, model_id)
+    found = RegisteredModel.objects.select_for_update(no_key=True).get(pk=rights.of_model(actor, model_id).pk)
+    # Asked under the lock: of two who take each other's right at once, the second has none any more.
     rights.require_giving(actor, found)
-    RegisteredModel.objects.select_for_update(no_key=True).get(pk=found.pk)
     return found
 
 
