@@ -23,6 +23,7 @@ class Event(StrEnum):
     TOKEN_ISSUED = "token.issued"
     TOKEN_REVOKED = "token.revoked"
     ACCESS_GRANTED = "access.granted"
+    ACCESS_REVOKED = "access.revoked"
     ACCESS_REFUSED = "access.refused"
     ARTIFACT_STORED = "artifact.stored"
     ARTIFACT_DELETED = "artifact.deleted"

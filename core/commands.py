@@ -15,7 +15,7 @@ from django.core.validators import EmailValidator, RegexValidator
 from django.db import transaction
 from django.utils import timezone
 
-from core import access, audit
+from core import access, audit, grants
 from core.access import Actor, Permission, Role
 from core.audit import Event
 from core.errors import Invalid, NotFound
@@ -51,6 +51,8 @@ def ensure_user(
     email: str = "",
 ) -> User:
     """Create an account, or add what is asked to an existing one; nothing is ever taken away.
+
+    A new account or group gets the rights that were promised to its name.
 
     service_of: makes it a service account that this person answers for. email: where mail for the person goes.
     Raises Invalid for an unknown role, a bad name or address, or a weak password; NotFound for an unknown responsible person.
@@ -88,6 +90,7 @@ def _new_user(actor: Actor, username: str, full_name: str, service_of: str) -> U
     user.set_unusable_password()
     user.save()
     audit.record(actor, Event.USER_CREATED, subject=("user", username), after={"service_of": service_of})
+    grants.keep_promises(actor, user=user)
     return user
 
 
@@ -108,7 +111,7 @@ def _add_groups(actor: Actor, user: User, names: list[str]) -> None:
     added = sorted(set(names) - had)
     if not added:
         return
-    user.groups.add(*(Group.objects.get_or_create(name=name)[0] for name in added))
+    user.groups.add(*(_ensured_group(actor, name) for name in added))
     audit.record(
         actor,
         Event.USER_ROLES_CHANGED,
@@ -116,6 +119,13 @@ def _add_groups(actor: Actor, user: User, names: list[str]) -> None:
         before={"groups": sorted(had)},
         after={"groups": sorted(had | set(added))},
     )
+
+
+def _ensured_group(actor: Actor, name: str) -> Group:
+    group, made = Group.objects.get_or_create(name=name)
+    if made:
+        grants.keep_promises(actor, group=group)
+    return group
 
 
 def _set_password(actor: Actor, user: User, password: str) -> None:

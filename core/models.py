@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.utils import timezone
 
@@ -36,6 +37,24 @@ class ApiToken(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+
+class PromisedRight(models.Model):
+    """A right on one object for a name that has no account or group yet. It allows nothing; ``core.grants`` keeps it later."""
+
+    kind = models.CharField(max_length=7)  # user, service or group
+    name = models.CharField(max_length=150)
+    content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, related_name="+")
+    object_id = models.BigIntegerField()
+    level = models.CharField(max_length=6)
+    scope = models.CharField(max_length=300)  # of the events about the object
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "name", "content_type", "object_id"], name="one_promise_per_name_and_object")
+        ]
+        indexes = [models.Index(fields=["content_type", "object_id"], name="promised_on_object")]
 
 
 class AuditEvent(models.Model):

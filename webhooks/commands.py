@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,44 +20,67 @@ from core.canonical import text_digest
 from core.errors import Conflict, Invalid, NotFound
 from registry import rows
 from registry.models import RegisteredModel
-from webhooks import addresses, catalogue, delivery, health, queries, signing
-from webhooks.models import DeliveryState, EndpointState, WebhookDelivery, WebhookEndpoint
+from webhooks import addresses, delivery, formats, health, queries, sealing, signing
+from webhooks.models import DeliveryState, EndpointFormat, EndpointState, WebhookDelivery, WebhookEndpoint
+from webhooks.queries import AttemptRow
 
 OVERLAP = timedelta(hours=24)
 MOST_FOR_A_MODEL = 10
+_LONGEST_DESCRIPTION = 1000
+_LONGEST_SECRET = 1000
+# What a header may hold; anything else could begin another header.
+_HEADER = re.compile(r"[\x20-\x7e]*")
 
 
 @dataclass(frozen=True)
 class Secret:
-    """An endpoint with the secret it was given, which is shown this once and not kept."""
+    """An endpoint with the secret it was given, which is shown this once and not kept; empty if its owner chose one."""
 
     endpoint: WebhookEndpoint
     secret: str
 
 
 @transaction.atomic
-def create_endpoint(*, actor: Actor, name: str, url: str, events: Iterable[str], model_name: str | None = None) -> Secret:
+def create_endpoint(
+    *,
+    actor: Actor,
+    name: str,
+    url: str,
+    events: Iterable[str],
+    model_name: str | None = None,
+    description: str = "",
+    state: str = EndpointState.ACTIVE,
+    format: str = EndpointFormat.STANDARD,
+    secret: str = "",
+    authorization: str = "",
+    verify_certificate: bool = True,
+) -> Secret:
     """Add an endpoint that is told of these events from now on, as far as the actor may read them then.
 
-    events: names, beginnings such as ``promotion.*``, or ``*``. model_name: limits it to one model's events; managing that
-    model is enough then. Raises Invalid, Denied, NotFound, or Conflict where a model has as many endpoints as it may.
+    events: as its format names them; ours by names, beginnings such as ``promotion.*``, or ``*``. model_name: limits it to one
+    model's events; managing that model is enough then. secret, authorization: what the receiver signs with and the header it
+    asks for, in formats where its owner chooses them; ours makes a secret. Raises Invalid, Denied, NotFound, or Conflict where
+    a model has as many endpoints as it may.
     """
     model = _limited_to(actor, model_name)
     if actor.user_id is None:
         raise Invalid("An endpoint receives what the account that made it may read; add it with an account of your own.")
-    salt = signing.new_salt()
-    secret = signing.secret_of(salt)
-    made = WebhookEndpoint.objects.create(
+    made = WebhookEndpoint(
         name=_name(name),
+        description=_description(description),
+        format=EndpointFormat(format),
         url=_url(url),
-        events=catalogue.checked(events),
+        verify_certificate=verify_certificate,
+        events=formats.named(format).checked(events, of_one_model=model is not None),
         model=model,
-        secret_salt=salt,
-        secret_check=signing.check_of(secret),
+        state=_known_state(state),
         created_by_id=actor.user_id,
     )
+    _give_credentials(made, secret, authorization)
+    ours = _give_new_secret(made) if made.format == EndpointFormat.STANDARD else ""
+    made.save(force_insert=True)
     _record(actor, Event.WEBHOOK_CREATED, made, after=_told(made))
-    return Secret(made, secret)
+    return Secret(made, ours)
 
 
 @transaction.atomic
@@ -68,10 +92,15 @@ def change_endpoint(
     url: str | None = None,
     events: Iterable[str] | None = None,
     state: str | None = None,
+    description: str | None = None,
+    secret: str | None = None,
+    authorization: str | None = None,
+    verify_certificate: bool | None = None,
 ) -> WebhookEndpoint:
     """Change what is given. Disabling gives up what waits to be sent; what happens until it is active again is not told.
 
-    Raises NotFound, Invalid, or Conflict when the account that made the endpoint is closed and it is to be active.
+    secret, authorization: as at creation; "" takes it away. Raises NotFound, Invalid, or Conflict when the account that made
+    the endpoint is closed and it is to be active.
     """
     endpoint = _held(actor, endpoint_id)
     before, was = _told(endpoint), endpoint.state
@@ -80,18 +109,25 @@ def change_endpoint(
     if url is not None:
         endpoint.url = _url(url)
     if events is not None:
-        endpoint.events = catalogue.checked(events)
+        endpoint.events = formats.of(endpoint).checked(events, of_one_model=endpoint.model_id is not None)
+    if description is not None:
+        endpoint.description = _description(description)
+    if verify_certificate is not None:
+        endpoint.verify_certificate = verify_certificate
+    _give_credentials(endpoint, secret, authorization)
     if state is not None:
         endpoint.state = _state(endpoint, state)
-    if endpoint.state == EndpointState.DISABLED and was == EndpointState.ACTIVE:
-        endpoint.reason = f"{actor.username} disabled it."
+    if endpoint.state != EndpointState.ACTIVE and was == EndpointState.ACTIVE:
         health.give_up_waiting(endpoint)
-    elif endpoint.state == EndpointState.ACTIVE:
-        endpoint.reason = ""
+    if endpoint.state != was:
+        endpoint.reason = f"{actor.username} disabled it." if endpoint.state == EndpointState.DISABLED else ""
     if url is not None or endpoint.state != was:
         endpoint.failing_since = endpoint.held_until = None  # what failed before says nothing of how it is now
-    endpoint.save(update_fields=["name", "url", "events", "state", "reason", "failing_since", "held_until"])
-    _record(actor, Event.WEBHOOK_CHANGED, endpoint, before=before, after=_told(endpoint))
+    endpoint.updated_at = timezone.now()
+    endpoint.save()
+    given = [what for what, value in (("secret", secret), ("authorization", authorization)) if value is not None]
+    after = {**_told(endpoint), "given_anew": given} if given else _told(endpoint)
+    _record(actor, Event.WEBHOOK_CHANGED, endpoint, before=before, after=after)
     return endpoint
 
 
@@ -99,17 +135,20 @@ def change_endpoint(
 def rotate_secret(*, actor: Actor, endpoint_id: int) -> Secret:
     """Give an endpoint a new secret. For a day requests are signed with the one before as well, so that none is refused.
 
-    Rotating again within that day ends the oldest secret at once. Raises NotFound.
+    Rotating again within that day ends the oldest secret at once. Raises NotFound, or Conflict where its owner chose the secret.
     """
     endpoint = _held(actor, endpoint_id)
-    salt = signing.new_salt()
-    secret = signing.secret_of(salt)
+    if endpoint.format != EndpointFormat.STANDARD:
+        raise Conflict(
+            f"Who added this endpoint through {endpoint.get_format_display()}'s protocol chose its secret; it is changed there.",
+            code="secret_chosen_outside",
+        )
     # A secret that SECRET_KEY took away cannot sign any more: signing with what comes out now would prove nothing.
     if signing.check_of(signing.secret_of(endpoint.secret_salt)) == endpoint.secret_check:
         endpoint.previous_salt, endpoint.previous_secret_ends_at = endpoint.secret_salt, timezone.now() + OVERLAP
     else:
         endpoint.previous_salt, endpoint.previous_secret_ends_at = "", None
-    endpoint.secret_salt, endpoint.secret_check = salt, signing.check_of(secret)
+    secret = _give_new_secret(endpoint)
     endpoint.save(update_fields=["secret_salt", "secret_check", "previous_salt", "previous_secret_ends_at"])
     ends = endpoint.previous_secret_ends_at
     _record(actor, Event.WEBHOOK_CHANGED, endpoint, after={"secret": "rotated", "previous_ends_at": ends and ends.isoformat()})
@@ -139,7 +178,7 @@ def redeliver(*, actor: Actor, delivery_id: UUID) -> WebhookDelivery:
     endpoint = _held(actor, found)
     row = WebhookDelivery.objects.select_for_update(no_key=True).get(pk=delivery_id)
     if endpoint.state != EndpointState.ACTIVE and row.event_id is not None:
-        raise Conflict("The endpoint is disabled; make it active first.", code="endpoint_disabled")
+        raise Conflict(f"The endpoint is {endpoint.state}; make it active first.", code="endpoint_disabled")
     before = {"state": row.state, "attempts": row.attempts}
     endpoint.held_until = None  # who asks by hand has a reason to think that it works now
     endpoint.save(update_fields=["held_until"])
@@ -154,13 +193,33 @@ def redeliver(*, actor: Actor, delivery_id: UUID) -> WebhookDelivery:
 def send_test(*, actor: Actor, endpoint_id: int) -> WebhookDelivery:
     """Send one ``countersign.webhook.test``, also to an endpoint that is disabled; it is tried once.
 
+    A foreign format has no test of its own: an example of the first event that is asked for takes its place.
     Nothing is recorded in the ledger: nothing changed, and the delivery itself says what came of it. Raises NotFound.
     """
+    made = _new_test(actor, endpoint_id, "")
+    delivery.schedule(made, made.created_at)
+    return made
+
+
+def try_out(*, actor: Actor, endpoint_id: int, event: str = "") -> AttemptRow:
+    """Send a test in this process and return what came of it, for protocols whose clients wait for the answer.
+
+    It is a worker's step taken here: the same delivery, the same rules of where it may go, the same record. event: as the
+    endpoint's format names it; the first that is asked for if empty. Raises NotFound, Invalid.
+    """
+    with transaction.atomic():
+        made = _new_test(actor, endpoint_id, event)
+    delivery.deliver(delivery_id=str(made.pk), attempt=0)
+    return queries.latest_attempt(made)
+
+
+def _new_test(actor: Actor, endpoint_id: int, event: str) -> WebhookDelivery:
     endpoint = _held(actor, endpoint_id)
     now = timezone.now()
-    made = WebhookDelivery.objects.create(endpoint=endpoint, created_at=now, next_attempt_at=now)
-    delivery.schedule(made, now)
-    return made
+    kind = ""
+    if endpoint.format != EndpointFormat.STANDARD:
+        (kind,) = formats.of(endpoint).checked([event or endpoint.events[0]], of_one_model=False)
+    return WebhookDelivery.objects.create(endpoint=endpoint, kind=kind, created_at=now, next_attempt_at=now)
 
 
 def _limited_to(actor: Actor, model_name: str | None) -> RegisteredModel | None:
@@ -191,6 +250,33 @@ def _name(name: str) -> str:
     return name
 
 
+def _description(text: str) -> str:
+    if len(text) > _LONGEST_DESCRIPTION or "\x00" in text:
+        raise Invalid(f"A description has at most {_LONGEST_DESCRIPTION} characters.")
+    return text
+
+
+def _give_new_secret(endpoint: WebhookEndpoint) -> str:
+    salt = signing.new_salt()
+    secret = signing.secret_of(salt)
+    endpoint.secret_salt, endpoint.secret_check = salt, signing.check_of(secret)
+    return secret
+
+
+def _give_credentials(endpoint: WebhookEndpoint, secret: str | None, authorization: str | None) -> None:
+    """Keep what an owner chose, sealed; None leaves what is there."""
+    if (secret or authorization) and endpoint.format == EndpointFormat.STANDARD:
+        raise Invalid("The secret of this endpoint is made here and shown once; rotate it to get another.")
+    if secret is not None:
+        if len(secret) > _LONGEST_SECRET:
+            raise Invalid(f"A secret has at most {_LONGEST_SECRET} characters.")
+        endpoint.sealed_secret = sealing.seal(secret)
+    if authorization is not None:
+        if len(authorization) > _LONGEST_SECRET or not _HEADER.fullmatch(authorization):
+            raise Invalid(f"An authorization is one line of at most {_LONGEST_SECRET} characters of ASCII, such as `Bearer ...`.")
+        endpoint.sealed_authorization = sealing.seal(authorization)
+
+
 def _url(url: str) -> str:
     try:
         addresses.parse(url)
@@ -199,15 +285,20 @@ def _url(url: str) -> str:
     return url
 
 
-def _state(endpoint: WebhookEndpoint, state: str) -> EndpointState:
+def _known_state(state: str) -> EndpointState:
     if state not in EndpointState.values:
-        raise Invalid(f"An endpoint is {' or '.join(EndpointState.values)}.")
+        raise Invalid(f"An endpoint is {', '.join(EndpointState.values[:-1])} or {EndpointState.values[-1]}.")
+    return EndpointState(state)
+
+
+def _state(endpoint: WebhookEndpoint, state: str) -> EndpointState:
+    state = _known_state(state)
     if state == EndpointState.ACTIVE and not endpoint.created_by.is_active:
         raise Conflict(
             f"{endpoint.created_by.username}, who made this endpoint, has no account any more; add it anew with yours.",
             code="account_closed",
         )
-    return EndpointState(state)
+    return state
 
 
 def _told(endpoint: WebhookEndpoint) -> dict[str, Any]:
@@ -215,8 +306,11 @@ def _told(endpoint: WebhookEndpoint) -> dict[str, Any]:
     parts = urlsplit(endpoint.url)
     return {
         "name": endpoint.name,
+        "description": endpoint.description,
+        "format": str(endpoint.format),
         "server": f"{parts.scheme}://{parts.netloc}",
         "url_digest": text_digest(endpoint.url),
+        "verify_certificate": endpoint.verify_certificate,
         "events": list(endpoint.events),
         "model": endpoint.model.name if endpoint.model is not None else None,
         "state": str(endpoint.state),

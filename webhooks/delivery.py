@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from core import jobs
 from core.models import Job, JobState
-from webhooks import bodies, health, readers, sending, signing
+from webhooks import formats, health, readers, sending
 from webhooks.models import DeliveryAttempt, DeliveryState, EndpointState, WebhookDelivery
 from webhooks.sending import Answer
 
@@ -50,7 +50,7 @@ def deliver(*, delivery_id: str, attempt: int) -> None:
 
     attempt: how many came before it, so that what was settled or brought forward meanwhile is not sent for an old job.
     """
-    rows = WebhookDelivery.objects.select_related("endpoint__created_by", "event__entry")
+    rows = WebhookDelivery.objects.select_related("endpoint__created_by", "endpoint__model", "event__entry")
     delivery = rows.filter(pk=delivery_id, state=DeliveryState.PENDING, attempts=attempt).first()
     now = timezone.now()
     if delivery is None or delivery.next_attempt_at is None or delivery.next_attempt_at > now:
@@ -106,36 +106,23 @@ def _obstacle(delivery: WebhookDelivery) -> str:
     if delivery.event is None:
         return ""
     if endpoint.state != EndpointState.ACTIVE:
-        return "Not sent: the endpoint is disabled."
+        return f"Not sent: the endpoint is {endpoint.state}."
     if not readers.readable(endpoint, readers.account_of(endpoint.created_by), {delivery.event.scope}):
         return f"Not sent: {endpoint.created_by.username}, who made the endpoint, may not read this any more."
     return ""
 
 
 def _send(delivery: WebhookDelivery, now: datetime) -> Answer:
-    endpoint, timestamp = delivery.endpoint, int(now.timestamp())
-    secret = signing.secret_of(endpoint.secret_salt)
-    if signing.check_of(secret) != endpoint.secret_check:
-        return Answer(error="Not sent: SECRET_KEY is another than when this endpoint's secret was made. Rotate the secret.")
-    given = [secret]
-    if endpoint.previous_secret_ends_at is not None and now < endpoint.previous_secret_ends_at:
-        given.append(signing.secret_of(endpoint.previous_salt))
-    body = (
-        bodies.event_body(delivery.event)
-        if delivery.event is not None
-        else bodies.test_body(delivery.pk, endpoint.pk, endpoint.name)
-    )
-    headers = {
-        "Content-Type": bodies.MEDIA_TYPE,
-        "User-Agent": _USER_AGENT,
-        "webhook-id": str(delivery.pk),
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": signing.signatures(given, message_id=str(delivery.pk), timestamp=timestamp, body=body),
-    }
+    endpoint = delivery.endpoint
+    try:
+        message = formats.of(endpoint).message(delivery, now)
+    except formats.SecretLost as lost:
+        return Answer(error=str(lost))
     # Give a pooled connection back while waiting for others: those who renew leases, and other threads, need one meanwhile.
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
-    return sending.post(endpoint.url, headers=headers, body=body)
+    headers = {**message.headers, "User-Agent": _USER_AGENT}
+    return sending.post(endpoint.url, headers=headers, body=message.body, verify=endpoint.verify_certificate)
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from core.access import SYSTEM
 from core.models import LedgerEntry
-from webhooks import catalogue, delivery, health, readers
+from webhooks import delivery, formats, health, readers
 from webhooks.models import EndpointState, WebhookCursor, WebhookDelivery, WebhookEndpoint
 
 BATCH = 500
@@ -56,9 +56,9 @@ def _endpoints() -> list[WebhookEndpoint]:
 
 def _queue(endpoint: WebhookEndpoint, entries: list[Any]) -> None:
     # What happened before the endpoint was there is not for it, even where the ledger was read late.
-    wanted = [
-        e for e in entries if e.event__occurred_at >= endpoint.created_at and catalogue.wants(endpoint.events, e.event__action)
-    ]
+    since = [e for e in entries if e.event__occurred_at >= endpoint.created_at]
+    kinds = formats.of(endpoint).wanted(endpoint.events, since)
+    wanted = [e for e in since if e.event_id in kinds]
     if not wanted:
         return
     allowed = readers.readable(endpoint, readers.account_of(endpoint.created_by), {e.event__scope for e in wanted})
@@ -68,7 +68,13 @@ def _queue(endpoint: WebhookEndpoint, entries: list[Any]) -> None:
     now = timezone.now()
     # A microsecond apart, so that lists by time keep the ledger's order.
     made = [
-        WebhookDelivery(endpoint=endpoint, event_id=event_id, created_at=now + timedelta(microseconds=i), next_attempt_at=now)
+        WebhookDelivery(
+            endpoint=endpoint,
+            event_id=event_id,
+            kind=kinds[event_id],
+            created_at=now + timedelta(microseconds=i),
+            next_attempt_at=now,
+        )
         for i, event_id in enumerate(ids)
         if event_id not in there
     ]

@@ -15,30 +15,49 @@ from registry.models import RegisteredModel
 class EndpointState(models.TextChoices):
     ACTIVE = "active"
     DISABLED = "disabled"
+    TESTING = "testing"  # told of nothing but tests
+
+
+class EndpointFormat(models.TextChoices):
+    """In whose words and shape an endpoint is told, and signed how: a module of ``webhooks.formats`` each."""
+
+    STANDARD = "standard"
+    DATABRICKS = "databricks"
+    MLFLOW = "mlflow", "MLflow"
 
 
 class WebhookEndpoint(models.Model):
     """An address outside that is told of events. It receives what the account that made it may read, and nothing else.
 
-    Its secrets are not here: each is derived from the installation's key and a salt (``webhooks.signing``).
-    Deleting leaves a tombstone, since deliveries and audit events refer to it.
+    Its secrets are not here: ours are derived from the installation's key and a salt (``webhooks.signing``), those that its
+    owner chose are sealed with that key (``webhooks.sealing``). Deleting leaves a tombstone, since deliveries and audit events
+    refer to it.
     """
 
     name = models.CharField(max_length=100)
+    description = models.CharField(max_length=1000, blank=True, default="")
+    format = models.CharField(max_length=10, choices=EndpointFormat.choices, default=EndpointFormat.STANDARD)
     url = models.CharField(max_length=2000)
-    events = models.JSONField(default=list)  # names, prefixes such as "promotion.*", or "*"
+    verify_certificate = models.BooleanField(default=True)
+    events = models.JSONField(default=list)  # as its format names them: ours by names, prefixes such as "promotion.*", or "*"
     # Limits it to the events of this model.
     model = models.ForeignKey(RegisteredModel, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
-    secret_salt = models.CharField(max_length=64)
-    secret_check = models.CharField(max_length=16)  # of the secret: tells that SECRET_KEY is another than when it was made
+    # Of a secret made here; empty in formats whose receivers choose their own.
+    secret_salt = models.CharField(max_length=64, blank=True, default="")
+    secret_check = models.CharField(
+        max_length=16, blank=True, default=""
+    )  # tells that SECRET_KEY is another than when it was made
     previous_salt = models.CharField(max_length=64, blank=True, default="")
     previous_secret_ends_at = models.DateTimeField(null=True, blank=True)
+    sealed_secret = models.TextField(blank=True, default="")
+    sealed_authorization = models.TextField(blank=True, default="")  # the header to send, of a receiver that asks for one
     state = models.CharField(max_length=8, choices=EndpointState.choices, default=EndpointState.ACTIVE)
     reason = models.CharField(max_length=300, blank=True, default="")  # why it is disabled
     failing_since = models.DateTimeField(null=True, blank=True)  # the first failure since the last success
     held_until = models.DateTimeField(null=True, blank=True)  # while it fails or is slow, its other deliveries wait for this time
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)  # when somebody last changed what it is, not how it fares
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -74,6 +93,7 @@ class WebhookDelivery(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.PROTECT, related_name="deliveries", db_index=False)
     event = models.ForeignKey(AuditEvent, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=60, blank=True, default="")  # what a foreign format calls the event, or a test's example
     state = models.CharField(max_length=9, choices=DeliveryState.choices, default=DeliveryState.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     attempts_before = models.PositiveSmallIntegerField(default=0)

@@ -21,12 +21,16 @@ from webhooks.models import DeliveryAttempt, WebhookDelivery, WebhookEndpoint
 class EndpointRow:
     """An endpoint without its secret. model: the only one whose events it gets. reason: why it is disabled.
 
+    format: in whose words it is told: ours (standard), or those of databricks or mlflow, in which its events are named then.
     failing_since: when the first of the failures since the last success was.
     """
 
     id: int
     name: str
+    description: str
+    format: str
     url: str
+    verify_certificate: bool
     events: list[str]
     model: str | None
     state: str
@@ -102,7 +106,10 @@ def endpoint_row(row: WebhookEndpoint) -> EndpointRow:
     return EndpointRow(
         id=row.pk,
         name=row.name,
+        description=row.description,
+        format=row.format,
         url=row.url,
+        verify_certificate=row.verify_certificate,
         events=list(row.events),
         model=row.model.name if row.model is not None else None,
         state=row.state,
@@ -144,10 +151,19 @@ def delivery_rows(rows: Iterable[WebhookDelivery]) -> list[DeliveryRow]:
             next_attempt_at=row.next_attempt_at,
             created_at=row.created_at,
             delivered_at=row.delivered_at,
-            tries=[AttemptRow(t.at, t.status_code, t.duration_ms, t.response, t.error) for t in row.tries.all()],
+            tries=[_attempt(t) for t in row.tries.all()],
         )
         for row in rows
     ]
+
+
+def latest_attempt(delivery: WebhookDelivery) -> AttemptRow:
+    """Return what came of the last attempt of a delivery, of which there is at least one."""
+    return _attempt(DeliveryAttempt.objects.filter(delivery=delivery).latest("id"))
+
+
+def _attempt(row: DeliveryAttempt) -> AttemptRow:
+    return AttemptRow(row.at, row.status_code, row.duration_ms, row.response, row.error)
 
 
 def event_kinds() -> list[EventKind]:

@@ -19,6 +19,7 @@ from governance.gate import PinnedPolicy, Verdict, judge
 from governance.models import Binding, BindingMode, CheckRun, Decision, DecisionPurpose, EvidenceSnapshot, PolicyRevision
 from governance.policy import CompiledPolicy, compile_policy
 from governance.risk import open_finding_facts, waiver_facts, waiver_hands
+from registry.identity import decided_on
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment
 from workflows import discussions, emergencies, reviewers
 from workflows.makers import makers_of
@@ -110,7 +111,8 @@ def assess(request: PromotionRequest) -> Assessment:
     makers = makers_of(version, requested_by=request.requested_by)
     waivers = _waivers(version, policies, makers, now)
     findings = open_finding_facts(request.model, now)
-    parts = snapshot.parts(own, other, policies=[pin.reference() for pin in pins], waivers=waivers, open_findings=findings)
+    references = [pin.reference() for pin in pins]
+    parts = snapshot.parts(own, other, content=decided_on(version), policies=references, waivers=waivers, open_findings=findings)
     barred = {**(waiver_hands(version, now, policies) if waivers else {}), **as_mapping(makers)}
     standings = _standings(request, pins, parts, barred)
     facts = Facts(
@@ -155,7 +157,8 @@ def foresee(version: ModelVersion, *, target_kind: str, target: str, bindings: S
     makers = makers_of(version, requested_by=None)
     waivers = _waivers(version, frozenset(pin.policy for pin in pins), makers, now)
     findings = open_finding_facts(version.model, now)
-    parts = snapshot.parts(own, other, policies=[pin.reference() for pin in pins], waivers=waivers, open_findings=findings)
+    references = [pin.reference() for pin in pins]
+    parts = snapshot.parts(own, other, content=decided_on(version), policies=references, waivers=waivers, open_findings=findings)
     barred = as_mapping(makers)
     facts = Facts(
         request=RequestFacts(0, "", target_kind, target, ""),

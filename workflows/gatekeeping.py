@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -9,12 +10,13 @@ from django.conf import settings
 from core import audit
 from core.access import Actor
 from core.audit import Event
-from core.errors import Blocked
+from core.errors import Blocked, Conflict
 from governance.bindings import bindings_for
 from governance.gate import RequirementResult
 from governance.models import Binding, BindingMode, DecisionPurpose
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment
 from workflows.assessment import foresee, pin_of, store_decision
+from workflows.models import PromotionRequest
 
 
 def governed_places(model: RegisteredModel, version: ModelVersion | None = None) -> list[tuple[str, str, list[Binding]]]:
@@ -53,6 +55,15 @@ def guard(version: ModelVersion, *, target_kind: str, target: str) -> list[Bindi
     if enforced := [binding for binding in found if binding.mode == BindingMode.ENFORCE]:
         raise refusal(version, target_kind=target_kind, target=target, bindings=enforced)
     return found
+
+
+def content_elsewhere(request: PromotionRequest, bindings: Iterable[str]) -> Conflict:
+    """Return the refusal to judge by a policy what lies in a store of somebody's own: nothing could be checked, or kept from changing."""
+    return Conflict(
+        f"The content of {request.version} lies in a store that is not kept here ({request.version.source}), so it cannot be checked, "
+        f"and {request.target} is guarded by {', '.join(sorted(bindings))}. Register it from the artifacts of a run on this server.",
+        code="content_elsewhere",
+    )
 
 
 def observe(actor: Actor, version: ModelVersion, bindings: list[Binding], *, target_kind: str, target: str) -> None:

@@ -17,16 +17,19 @@ _MAKERS = """WITH RECURSIVE line(id, depth) AS (
     JOIN tracking_runtag t ON t.run_id = line.id AND t.key = 'mlflow.parentRunId'
     JOIN tracking_run r ON r.id = t.value
     WHERE line.depth < 20
-), same(id, user_id) AS (
-    SELECT id, created_by_id FROM registry_modelversion
-    WHERE content_digest = %(digest)s AND content_digest <> '' AND id <> %(version)s ORDER BY id LIMIT 100
+), same(id, part, user_id) AS (
+    SELECT id, 'registered the same content', created_by_id FROM registry_modelversion
+    WHERE %(digest)s <> '' AND content_digest = %(digest)s AND id <> %(version)s
+    UNION ALL SELECT id, 'registered the same address', created_by_id FROM registry_modelversion
+    WHERE %(digest)s = '' AND content_digest = '' AND source = %(source)s AND id <> %(version)s
+    ORDER BY id LIMIT 100
 ), parts(rank, nth, part, user_id) AS (
     SELECT 1, 0, 'asked for this promotion', CAST(%(asker)s AS bigint)
     UNION ALL SELECT 2, 0, 'registered this version', CAST(%(creator)s AS bigint)
     UNION ALL SELECT 3, line.depth, CASE line.depth WHEN 0 THEN 'ran its training' ELSE 'ran the run around its training' END,
         r.created_by_id FROM line JOIN tracking_run r ON r.id = line.id
     UNION ALL SELECT 4, 0, 'logged this model', created_by_id FROM tracking_loggedmodel WHERE id = %(logged)s
-    UNION ALL SELECT 5, id, 'registered the same content', user_id FROM same
+    UNION ALL SELECT 5, id, part, user_id FROM same
     UNION ALL SELECT 6, revision, 'wrote its model card', written_by_id FROM governance_modelcard WHERE version_id = %(version)s
 )
 SELECT u.username, parts.part, COALESCE(owner.username, '') FROM parts
@@ -47,6 +50,7 @@ def makers_of(version: ModelVersion, *, requested_by: User | None) -> tuple[Make
         "run": version.run_id or "",
         "logged": version.logged_model_id or "",
         "digest": version.content_digest or "",
+        "source": version.source,
     }
     with connection.cursor() as cursor:
         cursor.execute(_MAKERS, given)

@@ -16,11 +16,10 @@ from workflows.models import PromotionRequest, RequestCheck
 def queue_checks(actor: Actor, request: PromotionRequest) -> None:
     """Queue what the pinned policies ask to be measured, on the candidate and, for comparison, on the champion.
 
-    In the caller's transaction.
+    What lies in a store that is not kept here cannot be measured. In the caller's transaction.
     """
-    subjects = [("candidate", request.version)]
-    if request.champion is not None and request.champion.content_digest:
-        subjects.append(("champion", request.champion))
+    compared = [("candidate", request.version), ("champion", request.champion)]
+    subjects = [(role, version) for role, version in compared if version is not None and version.content_digest]
     for pin in pins_of(request):
         for check in resolve_checks(pin.compiled, pin.parameters):
             for role, version in subjects:

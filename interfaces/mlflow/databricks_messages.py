@@ -5,13 +5,12 @@ Ids are texts, times Unix milliseconds, people usernames. A request has no id of
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from interfaces.mlflow.messages import I64, Message, present
+from interfaces.mlflow.messages import I64, Message, milliseconds, present
 from workflows.models import Comment, PromotionRequest, Review
 
 LONGEST = 10_000  # characters of a comment, as for every other client
@@ -100,11 +99,6 @@ class DeleteComment(Message, frozen=True):
     deleted_by_query: ClassVar[bool] = True
 
     id: str
-
-
-def milliseconds(at: datetime) -> int:
-    """Return a moment as the protocol writes it."""
-    return int(at.timestamp() * 1000)
 
 
 def transition_request(request: PromotionRequest, *, creator: str, actions: list[Action]) -> dict[str, Any]:

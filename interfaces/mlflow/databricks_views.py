@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
 
 from core import access
 from core.access import SYSTEM, Actor, Permission
@@ -16,10 +15,12 @@ from core.errors import Blocked, Conflict, Denied, Invalid, NotFound
 from interfaces.mlflow import databricks_messages as messages
 from interfaces.mlflow import registry_views
 from interfaces.mlflow.databricks_messages import Action, ActivityType
+from interfaces.mlflow.messages import row_id
 from interfaces.mlflow.registry_views import OfModel, OfVersion, Search, TransitionStage
 from interfaces.mlflow.routing import Route
 from registry import names, records
 from registry import stages as stage_graph
+from registry.identity import is_address
 from registry.models import ModelVersion, RegisteredModel
 from workflows import states
 from workflows.assessment import assess
@@ -30,7 +31,6 @@ from workflows.models import Comment, PromotionRequest, RequestKind, RequestStat
 from workflows.queries import requests as request_queries
 
 _NOTHING_TO_ARCHIVE = ("None", "Archived")
-_LARGEST_ID = 2**63 - 1
 
 
 def list_models(actor: Actor, message: messages.ListModels) -> dict[str, Any]:
@@ -142,24 +142,6 @@ def delete_comment(actor: Actor, message: messages.DeleteComment) -> None:
     discussion.delete_comment(actor=actor, comment_id=_comment_id(message.id))
 
 
-def no_registry_webhooks(actor: Actor, request: HttpRequest, call: str) -> NoReturn:
-    """Refuse the calls of registry webhooks, and say what there is instead."""
-    raise Invalid(
-        f"Registry webhooks are not served through Databricks' protocol. "
-        f"Add an endpoint with POST {settings.PUBLIC_URL}/api/v1/webhooks/ instead.",
-        code="NOT_IMPLEMENTED",
-    )
-
-
-def no_permissions(actor: Actor, request: HttpRequest, call: str) -> NoReturn:
-    """Refuse the calls that read or change rights on a model."""
-    raise Invalid(
-        "Rights on a registered model are not read or changed through Databricks' protocol here. Who registers a model manages "
-        "it; your own right is the permission_level of GET databricks/registered-models/get.",
-        code="NOT_IMPLEMENTED",
-    )
-
-
 def _open_requests(actor: Actor, name: str, number: int) -> QuerySet[PromotionRequest]:
     """Return a version's open requests that would move it to a stage; a re-review moves nothing."""
     rows = request_queries.requests(actor, model=name, version=number, state="open")
@@ -242,7 +224,8 @@ def _standing(request: PromotionRequest) -> str:
     """Return where an open request stands, for people who know only that it is open."""
     held = f": {request.hold}" if request.hold else ""
     state = str(request.state).replace("_", " ")
-    return f"{request.reference} is {state}{held}. See {settings.PUBLIC_URL}/requests/{request.pk}/."
+    lies = " Its content is not kept here: what is approved is the address." if is_address(request.subject_digest) else ""
+    return f"{request.reference} is {state}{held}. See {settings.PUBLIC_URL}/requests/{request.pk}/.{lies}"
 
 
 def _fresh(request_id: int) -> PromotionRequest:
@@ -270,8 +253,8 @@ def _comment_on(actor: Actor, name: str, number: int, text: str) -> Comment:
 
 
 def _comment_id(text: str) -> int:
-    number = int(text) if text.isdecimal() and len(text) < 20 else 0
-    if not 0 < number <= _LARGEST_ID:
+    number = row_id(text)
+    if not number:
         raise NotFound(f"There is no comment {text!r}, or you may not see it.")
     return number
 
@@ -297,6 +280,4 @@ ROUTES: list[Route] = [
     Route("POST", _COMMENT + "create", create_comment, messages.CreateComment),
     Route("PATCH", _COMMENT + "update", update_comment, messages.UpdateComment),
     Route("DELETE", _COMMENT + "delete", delete_comment, messages.DeleteComment),
-    Route(("GET", "POST", "PATCH", "DELETE"), "mlflow/registry-webhooks/{call}", no_registry_webhooks, raw=True),
-    Route(("GET", "PUT", "PATCH"), "permissions/registered-models/<call>", no_permissions, raw=True),
 ]

@@ -9,11 +9,31 @@ from core.access import Actor
 from core.errors import DomainError
 from interfaces import throttle
 from interfaces.credentials import BadCredentials, actor_from_header
-from interfaces.mlflow import artifact_views, databricks_views, errors, messages, registry_views, server_views, tracking_views
+from interfaces.mlflow import (
+    artifact_views,
+    databricks_views,
+    databricks_webhook_views,
+    errors,
+    messages,
+    permission_views,
+    registry_views,
+    server_views,
+    tracking_views,
+    webhook_views,
+)
 from interfaces.mlflow.routing import RouteTable
 
 TABLE = RouteTable(
-    [*tracking_views.ROUTES, *artifact_views.ROUTES, *registry_views.ROUTES, *databricks_views.ROUTES, *server_views.ROUTES]
+    [
+        *tracking_views.ROUTES,
+        *artifact_views.ROUTES,
+        *registry_views.ROUTES,
+        *webhook_views.ROUTES,
+        *databricks_views.ROUTES,
+        *databricks_webhook_views.ROUTES,
+        *permission_views.ROUTES,
+        *server_views.ROUTES,
+    ]
 )
 
 _PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
@@ -142,6 +143,17 @@ def number(value: float) -> float | str:
 def present(**fields: Any) -> dict[str, Any]:
     """Return the fields that were set: None and empty lists are left out, 0 and "" are not."""
     return {name: value for name, value in fields.items() if value is not None and value != []}
+
+
+def milliseconds(at: datetime) -> int:
+    """Return a moment as the protocol writes it."""
+    return int(at.timestamp() * 1000)
+
+
+def row_id(text: str) -> int:
+    """Return the id that a text names, 0 if it is none that a row could have."""
+    number = int(text) if text.isdecimal() and len(text) < 20 else 0
+    return number if number <= _MOST else 0
 
 
 def pairs(tags: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[dict[str, str]]:

@@ -81,7 +81,8 @@ class ModelVersion(models.Model):
     """An immutable, numbered snapshot of a model. Its content, manifest and provenance never change after registration.
 
     ``content_digest`` is the digest of the manifest (path, size and SHA-256 of every file): it identifies what is decided on.
-    It is empty only where the files lie in a store we do not keep (``s3://`` and the like), and then no policy lets it pass.
+    It is empty only where the files lie in a store we do not keep (``s3://`` and the like), and then no policy lets it pass;
+    where none guards, people may agree to the address (``registry.identity``).
     """
 
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")

@@ -37,6 +37,7 @@ NOT_COMMANDS = {
 # Commands without a transaction around all of it, each with the reason.
 SEVERAL_TRANSACTIONS = {
     "workflows.commands.execution.execute_request": "begins and finishes, each in a transaction of its own",
+    "webhooks.commands.try_out": "sends between two transactions, as a worker does",
     "artifacts.commands.put_file": "bytes arrive before the transaction that notes them",
     "tracking.commands.put_artifact": "as put_file",
     "tracking.commands.put_run_artifact": "as put_file",

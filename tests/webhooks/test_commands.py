@@ -177,7 +177,7 @@ def test_disabling_gives_up_what_waits_and_activating_starts_anew(dana: User, pa
     assert [e["after"]["state"] for e in events("webhook.changed")] == ["disabled", "active"]
     tell()
     assert len(receiver.requests) == 1 and WebhookDelivery.objects.count() == 1
-    with pytest.raises(Invalid, match="active or disabled"):
+    with pytest.raises(Invalid, match="active, disabled or testing"):
         commands.change_endpoint(actor=actor(pat), endpoint_id=number, state="asleep")
 
 

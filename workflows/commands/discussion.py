@@ -49,7 +49,7 @@ def open_thread(
         opened_at=timezone.now(),
     )
     comment = _write(actor, thread, text)
-    _record(actor, Event.THREAD_OPENED, thread, after={**_place(thread), "comment": comment.pk, "text": comment.text})
+    _record(actor, Event.THREAD_OPENED, thread, after={**_place(thread), **_written(comment)})
     asker = request.requested_by if request else about.created_by
     _tell(actor, comment, comment.mentions, concerned=asker.username if asker else "")
     _judge_again(thread)
@@ -61,7 +61,7 @@ def add_comment(*, actor: Actor, thread_id: int, text: str) -> Comment:
     """Add to a discussion. A resolved one stays resolved."""
     thread = _thread(actor, thread_id)
     comment = _write(actor, thread, text)
-    _record(actor, Event.COMMENT_ADDED, thread, after={"thread": thread.pk, "comment": comment.pk, "text": comment.text})
+    _record(actor, Event.COMMENT_ADDED, thread, after={"thread": thread.pk, **_written(comment)})
     _tell(actor, comment, comment.mentions, concerned=thread.opened_by.username)
     return comment
 
@@ -218,6 +218,11 @@ def _judge_again(thread: Thread) -> None:
 
 def _place(thread: Thread) -> dict[str, object]:
     return {"thread": thread.pk, "about": thread.anchor_kind, "anchor": thread.anchor}
+
+
+def _written(comment: Comment) -> dict[str, object]:
+    about = comment.thread.version
+    return {"comment": comment.pk, "text": comment.text, "model": about.model.name, "version": about.number}
 
 
 def _record(

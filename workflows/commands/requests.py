@@ -16,9 +16,11 @@ from governance.builtin import four_eyes
 from governance.models import Binding, BindingMode
 from registry import names
 from registry import stages as stage_graph
+from registry.identity import decided_on, is_address
 from registry.models import ModelVersion
 from workflows import notifications
 from workflows.assessment import Pin, assess, holder, in_place, pin_of, pins_of
+from workflows.gatekeeping import content_elsewhere
 from workflows.lifecycle import asked, locked_request, move, wake
 from workflows.models import OPEN_STATES, PromotionRequest, RequestKind, RequestPolicy, RequestState
 from workflows.rollbacks import earlier_request
@@ -47,9 +49,9 @@ def request_promotion(
     kind: ``rollback`` asks for one that held the place before, ``re_review`` for the one that holds it to keep it.
     draft: prepare only; ``submit_request`` asks. supersede: close a request that is open for the target, if it is yours or you
     manage the model. The request is bound to the version's content digest and to the policy revisions in force now; where no
-    policy guards the target, one other person must agree.
+    policy guards the target, one other person must agree, and it is bound to the version's address if its content lies elsewhere.
     Raises Invalid for an unknown target, kind or empty reason; Conflict when the version is there already (or, for a re-review
-    or rollback, is or was not), when a request for the target is open, or when its content is not kept here.
+    or rollback, is or was not), when a request for the target is open, or when a policy guards it and the content is not kept here.
     """
     subject = locked_version(actor, model_name, version, Permission.PROMOTION_REQUEST)
     if actor.user_id is None:
@@ -58,12 +60,6 @@ def request_promotion(
         raise Invalid("Say why: a reviewer decides on it.")
     target = _target(target_kind, target)
     champion = _champion(subject, kind, target_kind, target)
-    if not subject.content_digest:
-        raise Conflict(
-            f"The content of {subject} lies in a store that is not kept here, so it cannot be checked. "
-            "Register it from the artifacts of a run on this server.",
-            code="content_elsewhere",
-        )
     if supersede and not draft:
         _supersede(actor, subject, target_kind, target)
     request = PromotionRequest(
@@ -76,12 +72,13 @@ def request_promotion(
         reason=reason.strip(),
         archive_existing=archive_existing and target not in ("None", "Archived"),  # there it would empty what it fills
         state=RequestState.DRAFT if draft else RequestState.CHECKING,
-        subject_digest=subject.content_digest,
+        subject_digest=decided_on(subject),
         champion=champion,
         requested_by_id=actor.user_id,
     )
+    pins = _pins_now(request)
     _save_open(request)
-    _pin(request, _pins_now(request))
+    _pin(request, pins)
     audit.record(
         actor,
         Event.PROMOTION_DRAFTED if draft else Event.PROMOTION_REQUESTED,
@@ -265,8 +262,11 @@ def _pins_now(request: PromotionRequest) -> list[Pinned]:
         except LookupError:
             raise Conflict(f"The binding {binding.name} has a policy without a published revision; publish one.") from None
         pins.append((pin, binding, binding.policy.revisions.get(number=pin.revision).pk))
-    if not any(pin.mode == BindingMode.ENFORCE for pin, _, _ in pins):
-        built_in = four_eyes()
+    guards = [pin for pin, _, _ in pins if pin.mode == BindingMode.ENFORCE]
+    if guards and not request.version.content_digest:
+        raise content_elsewhere(request, [pin.binding for pin in guards])
+    if not guards:
+        built_in = four_eyes(content_kept=bool(request.version.content_digest))
         name = built_in.policy.name
         pins.append((Pin("", name, built_in.number, built_in.digest, built_in.document, {}), None, built_in.pk))
     return pins
@@ -321,6 +321,8 @@ def _described(request: PromotionRequest) -> dict[str, object]:
         "version": request.version.number,
         "target": f"{request.target_kind}:{request.target}",
         "content": request.subject_digest,
+        **({"address": request.version.source} if is_address(request.subject_digest) else {}),
+        "from_stage": request.from_stage,
         "champion": request.champion.number if request.champion else None,
         "policies": [f"{pin.policy} v{pin.revision}" for pin in pins_of(request)],
         "reason": request.reason,

@@ -22,6 +22,7 @@ from governance.facts import Facts, ReviewFact, VersionFacts
 from governance.gate import Verdict
 from governance.models import BindingMode, Decision
 from governance.queries import CheckRunRow
+from registry.identity import is_address
 from registry.models import ModelVersion
 from tracking.models import Param
 from workflows.assessment import Assessment, assess, foresee, pin_of
@@ -45,7 +46,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RequestRow:
-    """A promotion request in a list."""
+    """A promotion request in a list.
+
+    subject_digest: of what is decided on: ``sha256:`` of the content, or ``source:`` of where it lies. address: that place,
+    empty where the content is kept here.
+    """
 
     id: int
     reference: str
@@ -65,6 +70,7 @@ class RequestRow:
     closed_at: datetime | None
     expires_at: datetime | None
     subject_digest: str
+    address: str
     archive_existing: bool
     failure: str
     kind: str
@@ -241,6 +247,7 @@ def request_row(row: PromotionRequest) -> RequestRow:
         closed_at=row.closed_at,
         expires_at=row.expires_at,
         subject_digest=row.subject_digest,
+        address=row.version.source if is_address(row.subject_digest) else "",
         archive_existing=row.archive_existing,
         failure=row.failure,
         kind=row.kind,

@@ -36,16 +36,17 @@ def parts(
     version: VersionFacts,
     champion: VersionFacts,
     *,
+    content: str,
     policies: Iterable[Mapping[str, Any]],
     waivers: Iterable[WaiverFact] = (),
     open_findings: Iterable[OpenFinding] = (),
 ) -> dict[str, Any]:
     """Return what is decided on as path -> JSON value: content, policies, champion, measurements, findings, card, waivers.
 
-    A measurement's value is ``[value, n, ci_low, ci_high]``. Check runs are told by what they found, not by their ids: evidence
+    content: the digest of what is decided on. A measurement's value is ``[value, n, ci_low, ci_high]``. Check runs are told by what they found, not by their ids: evidence
     that was measured again and came out the same is the same evidence.
     """
-    found: dict[str, Any] = {"content": version.digest}
+    found: dict[str, Any] = {"content": content}
     for policy in policies:
         found[f"policies.{policy['binding'] or policy['policy']}"] = digest(dict(policy))
     found |= _measured("", version)

@@ -27,6 +27,7 @@ class NewWebhook(Input):
         child=serializers.CharField(max_length=80), min_length=1, max_length=100, help_text=_EVENTS_HELP
     )
     model = serializers.CharField(required=False, max_length=256, help_text="Only the events of this registered model.")
+    description = serializers.CharField(required=False, allow_blank=True, max_length=1000)
 
 
 class WebhookChange(Input):
@@ -36,6 +37,7 @@ class WebhookChange(Input):
         required=False, child=serializers.CharField(max_length=80), min_length=1, max_length=100, help_text=_EVENTS_HELP
     )
     state = serializers.ChoiceField(EndpointState.choices, required=False)
+    description = serializers.CharField(required=False, allow_blank=True, max_length=1000)
 
 
 class DeliveryFilter(Input):
@@ -83,7 +85,7 @@ class RotateSecret(Endpoint):
     # No Idempotency-Key, for the same reason as above.
     @describe("rotate_webhook_secret", body=Nothing, response=EndpointWithSecret)
     def post(self, request: Request, number: int) -> Response:
-        """Make a new secret; for 24 hours requests carry a signature with the one before as well."""
+        """Make a new secret; for 24 hours requests carry a signature with the one before as well. 409 where its owner chose it."""
         read(Nothing, request)
         actor = actor_of(request)
         made = commands.rotate_secret(actor=actor, endpoint_id=number)

@@ -9,6 +9,7 @@ from interfaces.web.pages import words
 from interfaces.web.pages.words import Status
 from webhooks.queries import DeliveryRow, EndpointRow
 
+_TOLD_IN = {"standard": "", "databricks": "Databricks", "mlflow": "MLflow"}
 _DELIVERY = {
     "pending": Status("run", "To be sent"),
     "delivered": Status("pass", "Delivered"),
@@ -18,24 +19,28 @@ _DELIVERY = {
 
 @dataclass(frozen=True)
 class EndpointLine:
-    """An endpoint in the list. server: of its address, whose path is often a secret itself."""
+    """An endpoint in the list. server: of its address, whose path is often a secret itself.
+
+    told_in: in whose format, empty for our own, whose secrets are made here.
+    """
 
     row: EndpointRow
     status: Status
     server: str
     events: str
+    told_in: str
 
 
 def endpoint_line(row: EndpointRow) -> EndpointLine:
     """Return an endpoint as the list shows it."""
     parts = urlsplit(row.url)
-    if row.state == "disabled":
-        status = Status("wait", "Disabled")
+    if row.state != "active":
+        status = Status("wait", "Disabled" if row.state == "disabled" else "Tests only")
     else:
         status = Status("warn", "Failing") if row.failing_since else Status("pass", "Active")
     shown = row.events[:4]
     more = f" and {len(row.events) - 4} more" if len(row.events) > 4 else ""
-    return EndpointLine(row, status, f"{parts.scheme}://{parts.netloc}", ", ".join(shown) + more)
+    return EndpointLine(row, status, f"{parts.scheme}://{parts.netloc}", ", ".join(shown) + more, _TOLD_IN[row.format])
 
 
 @dataclass(frozen=True)

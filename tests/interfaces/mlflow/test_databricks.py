@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
-from databricks.sdk import WorkspaceClient
-from databricks.sdk.core import Config
-from databricks.sdk.errors import BadRequest, NotFound, NotImplemented, PermissionDenied
-from databricks.sdk.service.ml import ActivityAction, ActivityType, CommentActivityAction, ModelRegistryAPI, RegistryWebhookEvent
+from databricks.sdk.errors import BadRequest, NotFound, PermissionDenied, ResourceConflict
+from databricks.sdk.service.ml import ActivityAction, ActivityType, CommentActivityAction
 from django.conf import LazySettings
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -26,7 +20,8 @@ from core.models import AuditEvent, User
 from governance.commands.policies import bind_policy, publish_policy
 from registry import commands as registry_commands
 from registry.models import ModelVersion, RegisteredModel, StageTransition
-from tests.cast import actor, bearer, person
+from tests.cast import actor, person
+from tests.interfaces.mlflow.conftest import Caller, Registry
 from tests.workflows.conftest import POLICY, World, build
 from workflows.commands import execution
 from workflows.commands import reviews as review_commands
@@ -40,7 +35,6 @@ steps: [{name: review, title: Review, factors: [{group: reviewer, count: 1}]}]
 release: {execute: on_demand}
 """
 REQUESTS, COMMENTS = "transition-requests/", "comments/"
-Registry = Callable[[User], ModelRegistryAPI]
 
 
 @pytest.fixture(autouse=True)
@@ -54,47 +48,6 @@ def world(dana: User, pat: User) -> World:
     made = build(dana, pat)
     registry_commands.create_model(actor=actor(dana), name="free")
     return made
-
-
-@pytest.fixture
-def registry(transactional_db: None, live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """Return the client of Databricks as a person uses it; to be asked for before the cast, whose rows it would empty."""
-    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
-
-    def of(user: User) -> ModelRegistryAPI:
-        token = bearer(user)["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
-        config = Config(host=live_server.url, token=token, auth_type="pat", retry_timeout_seconds=2, http_timeout_seconds=20)
-        return WorkspaceClient(config=config).model_registry
-
-    return of
-
-
-class Caller:
-    """Someone who writes the protocol by hand."""
-
-    def __init__(self, user: User) -> None:
-        self.client, self.headers = Client(), bearer(user)
-
-    def __call__(self, method: str, path: str, **fields: Any) -> tuple[int, dict[str, Any]]:
-        address = f"/api/2.0/mlflow/{path}"
-        if method == "GET":
-            response = self.client.get(address, fields, **self.headers)
-        else:
-            response = self.client.generic(method, address, json.dumps(fields), "application/json", **self.headers)
-        return response.status_code, response.json()
-
-    def ok(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
-        status, body = self(method, path, **fields)
-        assert status == 200, body
-        return body
-
-    def refused(self, method: str, path: str, **fields: Any) -> tuple[int, str]:
-        status, body = self(method, path, **fields)
-        assert body["message"]
-        return status, body["error_code"]
 
 
 def stage_of(version: ModelVersion) -> str:
@@ -230,15 +183,18 @@ def test_models_are_listed_and_shown_with_the_callers_right(
         registry(mallory).get_model("credit.risk")
 
 
-def test_calls_that_are_not_served_say_so_and_are_not_tried_again(
-    registry: Registry, dana: User, pat: User, world: World
+def test_a_version_that_lies_elsewhere_is_agreed_to_by_its_address_where_no_policy_guards(
+    registry: Registry, dana: User, ravi: User, pat: User, world: World
 ) -> None:
-    with pytest.raises(NotImplemented, match="/api/v1/webhooks/"):
-        registry(dana).create_webhook([RegistryWebhookEvent.COMMENT_CREATED], model_name="free")
-    with pytest.raises(NotImplemented, match="Rights on a registered model"):
-        registry(dana).get_permissions("1")
-    with pytest.raises(NotImplemented, match="Rights on a registered model"):
-        registry(dana).get_permission_levels("1")
+    for model in ("free", "credit.risk"):
+        registry(dana).create_model_version(model, "s3://bucket/model")
+    registry(dana).create_transition_request("free", "1", "Production", comment="as ever")
+    (listed,) = registry(dana).list_transition_requests("free", "1")
+    assert "what is approved is the address" in str(listed.system_comment)
+    activity = registry(ravi).approve_transition_request("free", "1", "Production", False).activity
+    assert activity is not None and "was carried out" in str(activity.system_comment)
+    with pytest.raises(ResourceConflict, match=r"s3://bucket/model.*Production is guarded by credit"):
+        registry(dana).create_transition_request("credit.risk", "1", "Production")
 
 
 # --- the protocol ----------------------------------------------------------------------------------------------------------
@@ -272,7 +228,6 @@ def test_calls_that_are_not_served_say_so_and_are_not_tried_again(
         ("PATCH", COMMENTS + "update", {"id": "7", "comment": "x"}, (404, "RESOURCE_DOES_NOT_EXIST")),
         ("PATCH", COMMENTS + "update", {"id": "none", "comment": "x"}, (404, "RESOURCE_DOES_NOT_EXIST")),
         ("DELETE", COMMENTS + "delete", {"id": "9" * 30}, (404, "RESOURCE_DOES_NOT_EXIST")),
-        ("POST", "registry-webhooks/create", {"events": []}, (501, "NOT_IMPLEMENTED")),
         ("POST", "databricks/model-versions/transition-stage", {"stage": "Staging"}, (400, "INVALID_PARAMETER_VALUE")),
         (
             "POST",

@@ -12,7 +12,7 @@ from governance import ledger
 from interfaces.rest.models import IdempotentAnswer
 from registry import commands as registry_commands
 from tests.cast import actor
-from webhooks import delivery, fanout
+from webhooks import commands, delivery, fanout
 from webhooks.models import DeliveryAttempt, WebhookDelivery, WebhookEndpoint
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +25,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What would have been sent; every receiver answers 503."""
     calls: list[dict[str, Any]] = []
 
-    def post(url: str, *, headers: dict[str, str], body: bytes) -> delivery.Answer:
+    def post(url: str, *, headers: dict[str, str], body: bytes, verify: bool) -> delivery.Answer:
         calls.append({"url": url, "headers": headers, "body": body})
         return delivery.Answer(503, 7, "busy", "Answered 503.")
 
@@ -48,7 +48,8 @@ def test_an_endpoint_is_added_read_changed_and_removed(api, pat) -> None:
     number, secret = body["id"], body.pop("secret")
     assert made["Location"] == f"/api/v1/webhooks/{number}/" and secret.startswith("whsec_")
     assert body == {
-        "id": number, "name": "ci", "url": HOOK["url"], "events": ["model.*"], "model": None, "state": "active", "reason": "",
+        "id": number, "name": "ci", "description": "", "format": "standard", "url": HOOK["url"], "verify_certificate": True,
+        "events": ["model.*"], "model": None, "state": "active", "reason": "",
         "failing_since": None, "previous_secret_ends_at": None, "created_by": "pat", "created_at": body["created_at"],
     }  # fmt: skip
     assert caller.get(f"webhooks/{number}/").json() == body
@@ -167,6 +168,20 @@ def test_who_manages_a_model_has_its_endpoints_and_no_others(api, pat, dana, rav
         assert caller.delete(f"webhooks/{his}/").status_code == 404
         assert caller.post(f"webhooks/deliveries/{uuid.uuid4()}/redeliver/", {}).status_code == 404
     assert api(ravi).get("webhooks/").json()["results"] == [] == api(mallory).get("webhooks/").json()["results"]
+
+
+def test_an_endpoint_in_anothers_format_is_shown_as_such_and_keeps_its_owners_secret(api, pat) -> None:
+    made = commands.create_endpoint(
+        actor=actor(pat), name="ml", url=HOOK["url"], events=["prompt.created"], format="mlflow", secret="s3cret"
+    ).endpoint
+    caller = api(pat)
+    (row,) = caller.get("webhooks/").json()["results"]
+    assert (row["format"], row["events"]) == ("mlflow", ["prompt.created"])
+    rotated = caller.post(f"webhooks/{made.pk}/rotate-secret/")
+    assert (rotated.status_code, rotated.json()["code"]) == (409, "secret_chosen_outside")
+    assert caller.patch(f"webhooks/{made.pk}/", {"events": ["*"]}).status_code == 400
+    changed = caller.patch(f"webhooks/{made.pk}/", {"events": ["prompt_tag.set"], "state": "testing", "description": "d"}).json()
+    assert (changed["events"], changed["state"], changed["description"]) == (["prompt_tag.set"], "testing", "d")
 
 
 def test_the_events_there_are_are_listed_with_their_meaning(api, mallory, stranger) -> None:

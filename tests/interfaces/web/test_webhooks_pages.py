@@ -14,8 +14,10 @@ from django.utils import timezone
 
 from core.models import AuditEvent, User
 from governance import ledger
+from tests.cast import actor
 from tests.interfaces.web.conftest import MODEL, Scene
 from tests.interfaces.web.test_pages import text
+from webhooks import commands
 from webhooks.models import DeliveryAttempt, DeliveryState, WebhookDelivery, WebhookEndpoint
 
 pytestmark = pytest.mark.django_db
@@ -143,3 +145,39 @@ def test_endpoints_and_deliveries_take_as_many_statements_for_many_as_for_few(sc
         delivered(row, event)
         added(pat, name=event.action)
     assert [taken(path) for path in paths] == few and max(few) <= 12
+
+
+def test_an_endpoint_in_anothers_format_says_so_and_offers_what_can_be_done_with_it(scene: Scene, signed_in: Browser) -> None:
+    made = commands.create_endpoint(
+        actor=actor(scene.pat),
+        name="hooks.example.com",
+        description="Starts the deployment.",
+        url="https://hooks.example.com/in",
+        events=["MODEL_VERSION_CREATED"],
+        model_name=MODEL,
+        state="testing",
+        format="databricks",
+        secret="s3cret",
+        verify_certificate=False,
+    ).endpoint
+    pat = signed_in(scene.pat)
+    listed = text(pat.get("/webhooks/"))
+    assert "in the format of Databricks" in listed and "Tests only" in listed and "MODEL_VERSION_CREATED" in listed
+    page = f"/webhooks/{made.pk}/"
+    shown = text(pat.get(page))
+    for words in (
+        "Starts the deployment.",
+        "in the format of Databricks",
+        "Any certificate is taken.",
+        "It is told of nothing that happens",
+    ):
+        assert words in shown, words
+    assert 'value="rotate"' not in shown and "s3cret" not in shown
+    refused = pat.post(page, {"act": "rotate"})
+    assert refused.status_code == 409 and "chose its secret" in text(refused)
+    wrong = pat.post(page, {**NEW, "act": "change", "events": "promotion.*"})
+    assert wrong.status_code == 400 and "MODEL_VERSION_CREATED" in text(wrong), "the names that this format has"
+    assert pat.post(page, {**NEW, "act": "change", "events": "COMMENT_CREATED"}).status_code == 302
+    assert pat.post(page, {"act": "enable"}).status_code == 302
+    row = WebhookEndpoint.objects.get()
+    assert (row.events, row.state, row.sealed_secret) == (["COMMENT_CREATED"], "active", made.sealed_secret)

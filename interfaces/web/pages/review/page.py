@@ -78,6 +78,7 @@ class Review:
     acts: Acts
     evidence_digest: str
     subject_digest: str
+    address: str
     unfinished: bool
     is_open: bool
     decisions: tuple[tuple[str, str, str, datetime], ...]
@@ -163,6 +164,7 @@ def review(page: RequestPage, around: Deciding, *, me: str, now: datetime) -> Re
         ),
         evidence_digest=page.evidence_digest,
         subject_digest=request.subject_digest,
+        address=request.address,
         unfinished=any(link.run.state in ("queued", "running") for link in page.checks),
         is_open=request.is_open,
         decisions=tuple((each.purpose, each.outcome, each.verdict_digest, each.decided_at) for each in page.decisions),
