@@ -33,18 +33,18 @@ EXPERIMENTS = Grammar(
     entities=(
         Entity("tags", ("tag",), any_key=Key(TEXT | NULL)),
         Entity(
-            "attributes",
-            ("attribute", "attr"),
+            "attribute",
             keys={
                 "name": Key(TEXT),
                 "experiment_id": Key(LISTED | {"=", "!="}),
-                "creation_time": _NUMBER,
-                "last_update_time": _NUMBER,
+                "creation_time": Key(NUMERIC, number=True, whole=True),
+                "last_update_time": Key(NUMERIC, number=True, whole=True),
             },
         ),
     ),
-    default="attributes",
-    sortable={"attributes": None},
+    default="attribute",
+    sortable={"attribute": None},
+    repeats=True,
 )
 
 RUNS = Grammar(
@@ -58,7 +58,7 @@ RUNS = Grammar(
             ("attribute", "attr", "run"),
             keys={
                 "run_id": Key(TEXT | LISTED),
-                **{name: Key(TEXT) for name in ("run_name", "status", "artifact_uri", "user_id", "experiment_id")},
+                **{name: Key(TEXT) for name in ("run_name", "status", "artifact_uri", "user_id")},
                 "start_time": _NUMBER,
                 "end_time": _NUMBER,
             },
@@ -76,9 +76,7 @@ RUNS = Grammar(
         "metrics": None,
         "params": None,
         "tags": None,
-        "attributes": frozenset(
-            {"run_id", "run_name", "status", "artifact_uri", "user_id", "start_time", "end_time", "experiment_id"}
-        ),
+        "attributes": frozenset({"run_id", "run_name", "status", "artifact_uri", "user_id", "start_time", "end_time"}),
     },
 )
 
@@ -88,7 +86,6 @@ _RUN_COLUMNS = {
     "status": "r.status",
     "artifact_uri": "r.artifact_uri",
     "user_id": "r.user_id_text",
-    "experiment_id": "CAST(r.experiment_id AS text)",
     "start_time": "r.start_ms",
     "end_time": "r.end_ms",
 }
@@ -96,14 +93,13 @@ _RUN_COLUMNS = {
 _MODEL_TEXT = Key(TEXT | LISTED)
 LOGGED_MODELS = Grammar(
     entities=(
-        Entity("metrics", ("metric",), any_key=_NUMBER),
-        Entity("params", ("param", "parameter", "parameters"), any_key=_MODEL_TEXT),
-        Entity("tags", ("tag",), any_key=_MODEL_TEXT),
+        Entity("metrics", any_key=_NUMBER),
+        Entity("params", any_key=_MODEL_TEXT),
+        Entity("tags", any_key=_MODEL_TEXT),
         Entity(
             "attributes",
-            ("attribute", "attr"),
             keys={
-                **dict.fromkeys(("name", "model_id", "model_type", "status", "source_run_id"), _MODEL_TEXT),
+                **dict.fromkeys(("name", "model_id", "model_type", "status", "source_run_id", "experiment_id"), _MODEL_TEXT),
                 "creation_time": _NUMBER,
                 "last_updated_time": _NUMBER,
             },
@@ -117,6 +113,7 @@ LOGGED_MODELS = Grammar(
     ),
     default="attributes",
     sortable={"metrics": None, "attributes": None},
+    repeats=True,
 )
 
 _MODEL_COLUMNS = {
@@ -125,6 +122,7 @@ _MODEL_COLUMNS = {
     "model_type": "m.model_type",
     "status": "m.status",
     "source_run_id": "m.source_run_id",
+    "experiment_id": "CAST(m.experiment_id AS text)",
     "creation_time": "m.created_ms",
     "last_updated_time": "m.updated_ms",
 }
@@ -264,9 +262,17 @@ def _sort_runs(query: _Statement, order: Order, at: int) -> None:
 
 def _where_metric(query: _Statement, clause: Clause) -> None:
     query.where(
-        "EXISTS (SELECT 1 FROM tracking_latestmetric x WHERE x.run_id = r.id AND x.key = %s AND NOT x.is_nan"
-        f" AND x.value {clause.comparator} %s)",
+        f"EXISTS (SELECT 1 FROM tracking_latestmetric x WHERE x.run_id = r.id AND x.key = %s AND {_number('x', clause.comparator)})",
         [clause.key, clause.value],
+    )
+
+
+def _number(alias: str, comparator: str) -> str:
+    """Return the condition on a point's value; a NaN differs from every number, and nothing else holds for it."""
+    return (
+        f"({alias}.is_nan OR {alias}.value != %s)"
+        if comparator == "!="
+        else f"NOT {alias}.is_nan AND {alias}.value {comparator} %s"
     )
 
 
@@ -316,9 +322,10 @@ def logged_models(
     Raises Invalid for a bad filter or order.
     """
     clauses = LOGGED_MODELS.clauses(filter_text)
+    for given in order_by:
+        if "." in given.key and not given.key.startswith("metrics."):
+            raise Invalid(f"Cannot sort by {given.key!r}: name an attribute as it is, or a metric as metrics.<name>.")
     orders = [(LOGGED_MODELS.order(given.key, given.ascending), given) for given in order_by]
-    if len({(o.entity, o.key, g.dataset_name, g.dataset_digest) for o, g in orders}) < len(orders):
-        raise Invalid("A key to sort by is named twice.")
     if not experiment_ids:
         return []
     query = _Statement()
@@ -327,6 +334,11 @@ def logged_models(
     query.where("m.deleted_ms IS NULL")
     for clause in clauses:
         _where_model(query, clause, datasets)
+    if datasets and not any(clause.entity == "metrics" for clause in clauses):
+        narrowed, values = _of_datasets(datasets)
+        query.where(
+            f"EXISTS (SELECT 1 FROM tracking_metricpoint x WHERE x.model_id = m.id AND x.model_id <> ''{narrowed})", values
+        )
     for order, given in orders:
         _sort_models(query, order, given)
     if not any(order.key == "creation_time" for order, _ in orders):
@@ -340,7 +352,7 @@ def _where_model(query: _Statement, clause: Clause, datasets: Sequence[tuple[str
         narrowed, values = _of_datasets(datasets)
         query.where(
             "EXISTS (SELECT 1 FROM tracking_metricpoint x WHERE x.model_id = m.id AND x.model_id <> '' AND x.key = %s"
-            f" AND NOT x.is_nan AND x.value {clause.comparator} %s{narrowed})",
+            f" AND {_number('x', clause.comparator)}{narrowed})",
             [clause.key, clause.value, *values],
         )
     elif clause.entity == "attributes":
@@ -357,7 +369,8 @@ def _sort_models(query: _Statement, order: Order, given: ModelOrder) -> None:
         expression = _MODEL_COLUMNS[order.key]
         query.sort.append(f"{expression if order.key.endswith('_time') else sql.ordered(expression)} {_direction(order)}")
         return
-    narrowed, values = _of_datasets([(given.dataset_name, given.dataset_digest)] if given.dataset_name else [])
+    dataset = (given.dataset_name, given.dataset_digest)
+    narrowed, values = _of_datasets([dataset] if any(dataset) else [])
     alias = f"o{len(query.joins)}"
     # the latest point of the metric stands for the model
     query.join(
@@ -369,13 +382,15 @@ def _sort_models(query: _Statement, order: Order, given: ModelOrder) -> None:
     query.sort.append(f"{alias}.value {_direction(order)}")
 
 
-def _of_datasets(datasets: Sequence[tuple[str, str | None]]) -> tuple[str, list[Any]]:
+def _of_datasets(datasets: Sequence[tuple[str | None, str | None]]) -> tuple[str, list[Any]]:
+    """Return what limits the points x to those measured on one of these data sets; of each, name or digest may be left open."""
     if not datasets:
         return "", []
     parts, values = [], []
-    for name, digest in datasets:
-        parts.append("x.dataset_name = %s" + (" AND x.dataset_digest = %s" if digest else ""))
-        values += [name, digest] if digest else [name]
+    for dataset in datasets:
+        given = [(column, text) for column, text in zip(("name", "digest"), dataset, strict=True) if text]
+        parts.append(" AND ".join(f"x.dataset_{column} = %s" for column, _ in given))
+        values += [text for _, text in given]
     return f" AND (({') OR ('.join(parts)}))", values
 
 

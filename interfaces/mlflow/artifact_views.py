@@ -133,30 +133,30 @@ def list_model_files(actor: Actor, message: ListModelArtifacts, model_id: str) -
 def get_run_file(actor: Actor, request: HttpRequest) -> HttpResponseBase:
     """Send a file of a run."""
     run_id = request.GET.get("run_id") or request.GET.get("run_uuid") or ""
-    path = request.GET.get("path") or ""
-    if not run_id or not path:
+    if "path" not in request.GET:
         raise Invalid("Give 'run_id' and 'path'.", code="BAD_REQUEST")
-    relative = paths.safe_file(path)
+    relative = paths.safe_file(request.GET["path"])
     return send(request, _file(paths.join(_root(queries.run_artifact_uri(actor, run_id)), relative)))
 
 
 def get_model_file(actor: Actor, request: HttpRequest, model_id: str) -> HttpResponseBase:
     """Send a file of a logged model."""
-    relative = paths.safe_file(request.GET.get("artifact_file_path") or "")
+    if not request.GET.get("artifact_file_path"):
+        raise Invalid("Give 'artifact_file_path'.", code="BAD_REQUEST")
+    relative = paths.safe_file(request.GET["artifact_file_path"])
     return send(request, _file(paths.join(_root(queries.logged_model(actor, model_id).artifact_uri), relative)))
 
 
-def upload_run_file(actor: Actor, request: HttpRequest) -> dict[str, Any]:
+def upload_run_file(actor: Actor, request: HttpRequest) -> HttpResponse:
     """Store the body as a file of a run: not empty, and small."""
-    run_id = request.GET.get("run_uuid") or request.GET.get("run_id") or ""
-    path = request.GET.get("path") or ""
+    run_id, path = request.GET.get("run_uuid") or "", request.GET.get("path") or ""
     if not run_id or not path:
-        raise Invalid("Give 'run_uuid' and 'path'.", code="BAD_REQUEST")
+        raise Invalid("Give 'run_uuid' and 'path'.")
     source, length = body_source(request, UPLOAD_LIMIT)
     if length == 0:
-        raise Invalid("The body is empty.", code="BAD_REQUEST")
+        raise Invalid("The body is empty.")
     commands.put_run_artifact(actor=actor, run_id=run_id, path=path, stream=source, expected_bytes=length)
-    return {}
+    return HttpResponse(content_type="application/json")
 
 
 def no_multipart(actor: Actor, request: HttpRequest, path: str) -> HttpResponseBase:
@@ -185,7 +185,7 @@ class Body:
         if self._left is not None:
             self._left -= len(block)
             if self._left < 0:
-                raise Invalid("The body is longer than allowed here.", code="BAD_REQUEST")
+                raise Invalid("The body is longer than allowed here.")
         return block
 
 
@@ -194,7 +194,7 @@ def body_source(request: HttpRequest, limit: int | None = None) -> tuple[Body, i
     announced = request.META.get("CONTENT_LENGTH") or ""
     if announced.isdigit():
         if limit is not None and int(announced) > limit:
-            raise Invalid(f"The body is longer than the {limit} bytes allowed here.", code="BAD_REQUEST")
+            raise Invalid(f"The body is longer than the {limit} bytes allowed here.")
         return Body(request, limit), int(announced)
     if "HTTP_TRANSFER_ENCODING" in request.META:
         return Body(request.META["wsgi.input"], limit), None

@@ -179,7 +179,7 @@ def test_the_small_upload_of_pages_is_neither_empty_nor_large(client, head, run)
     url = f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run[1]}&path=a/b.txt"
     assert client.post(url, b"", content_type="text/plain", **head).status_code == 400
     assert client.post(url, b"x" * (10 * 1024 * 1024 + 1), content_type="text/plain", **head).status_code == 400
-    assert client.post(url, b"x", content_type="text/plain", **head).json() == {}
+    assert client.post(url, b"x", content_type="text/plain", **head).content == b""
     assert content(client.get("/get-artifact", {"run_uuid": run[1], "path": "a/b.txt"}, **head)) == b"x"
 
 

@@ -30,7 +30,7 @@ def read(text: str) -> Point:
     ("text", "expected"),
     [
         ('{"metric_key":"a","value":1}', Point("a", 1.0)),
-        ('{"metricKey":"a","value":1,"isLast":true}', Point("a", 1.0, is_last=True)),
+        ('{"metric_key":"a","value":1,"isLast":true}', Point("a", 1.0, is_last=True)),
         ('{"metric_key":"a","value":"1.5","step":"17"}', Point("a", 1.5, 17)),
         ('{"metric_key":"a","value":true,"step":3.0}', Point("a", 1.0, 3)),
         ('{"metric_key":"a","value":"-Infinity","step":null,"tags":null}', Point("a", -math.inf)),
@@ -59,6 +59,8 @@ def test_nan_travels_as_text_both_ways() -> None:
         ('{"metric_key":null,"value":1}', "'metric_key'"),
         ('{"metric_key":5,"value":1}', "'metric_key'"),
         ('{"metric_key":"a","metricKey":"a","value":1}', "two ways"),
+        ('{"metricKey":"a","value":1}', "Missing value for required parameter 'metric_key'"),
+        ('{"metric_key":"a","value":1,"is_last":"true"}', "'is_last' must be true or false"),
         ('{"metric_key":"a","value":1,"step":1.5}', "'step'"),
         ('{"metric_key":"a","value":1,"step":9223372036854775808}', "'step'"),
         ('{"metric_key":"a","value":1,"step":"many"}', "'step'"),
