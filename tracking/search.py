@@ -138,7 +138,7 @@ class ModelOrder:
     dataset_digest: str | None = None
 
 
-class _Statement:
+class Statement:
     """Conditions, joins and sort keys as they are gathered, each with its parameters, in the order the statement has them."""
 
     def __init__(self) -> None:
@@ -189,18 +189,18 @@ def experiments(
         "creation_time": "e.created_ms",
         "last_update_time": "e.updated_ms",
     }
-    query = _Statement()
+    query = Statement()
     query.where(*readable(actor, "e.id"))
     query.where(f"e.lifecycle_stage IN ({sql.marks(VIEWS[view])})", VIEWS[view])
     for clause in EXPERIMENTS.clauses(filter_text):
         if clause.entity == "tags":
-            _where_pair(query, clause, "tracking_experimenttag", "experiment_id", "e.id")
+            where_pair(query, clause, "tracking_experimenttag", "experiment_id", "e.id")
         else:
             _where_column(query, clause, "CAST(e.id AS text)" if clause.key == "experiment_id" else columns[clause.key])
     orders = EXPERIMENTS.orders(order_by)
     for order in orders:
         expression = columns[order.key]
-        query.sort.append(f"{sql.ordered(expression) if order.key == 'name' else expression} {_direction(order)}")
+        query.sort.append(f"{sql.ordered(expression) if order.key == 'name' else expression} {direction(order)}")
     if not any(order.key == "creation_time" for order in orders):
         query.sort.append("e.created_ms DESC")
     query.sort.append("e.id ASC")
@@ -224,7 +224,7 @@ def runs(
     clauses, orders = RUNS.clauses(filter_text), RUNS.orders(order_by)
     if not experiment_ids:
         return []
-    query = _Statement()
+    query = Statement()
     query.where(f"r.experiment_id IN ({sql.marks(experiment_ids)})", experiment_ids)
     query.where(*readable(actor, "r.experiment_id"))
     query.where(f"r.lifecycle_stage IN ({sql.marks(VIEWS[view])})", VIEWS[view])
@@ -239,12 +239,12 @@ def runs(
     return run_records(query.rows("tracking_run r", run_columns(), limit, offset))
 
 
-def _sort_runs(query: _Statement, order: Order, at: int) -> None:
+def _sort_runs(query: Statement, order: Order, at: int) -> None:
     alias = f"o{at}"
     if order.entity == "metrics":
         query.join(f"tracking_latestmetric {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key])
         query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
-        query.sort.append(f"{alias}.value {_direction(order)}")
+        query.sort.append(f"{alias}.value {direction(order)}")
         return
     if order.entity == "attributes":
         expression = _RUN_COLUMNS[order.key]
@@ -252,15 +252,15 @@ def _sort_runs(query: _Statement, order: Order, at: int) -> None:
             expression = sql.ordered(expression)
         if order.key == "end_time":
             query.sort.append(f"CASE WHEN {expression} IS NULL THEN 1 ELSE 0 END ASC")
-        query.sort.append(f"{expression} {_direction(order)}")
+        query.sort.append(f"{expression} {direction(order)}")
         return
     table = "tracking_param" if order.entity == "params" else "tracking_runtag"
     query.join(f"{table} {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key])
     query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 1 ELSE 0 END ASC")
-    query.sort.append(f"{sql.ordered(f'{alias}.value')} {_direction(order)}")
+    query.sort.append(f"{sql.ordered(f'{alias}.value')} {direction(order)}")
 
 
-def _where_metric(query: _Statement, clause: Clause) -> None:
+def _where_metric(query: Statement, clause: Clause) -> None:
     query.where(
         f"EXISTS (SELECT 1 FROM tracking_latestmetric x WHERE x.run_id = r.id AND x.key = %s AND {_number('x', clause.comparator)})",
         [clause.key, clause.value],
@@ -276,9 +276,9 @@ def _number(alias: str, comparator: str) -> str:
     )
 
 
-def _where_dataset(query: _Statement, clause: Clause) -> None:
+def _where_dataset(query: Statement, clause: Clause) -> None:
     if clause.key != "context":
-        condition, values = _compared(f"d.{clause.key}", clause)
+        condition, values = compared(f"d.{clause.key}", clause)
         query.where(
             "EXISTS (SELECT 1 FROM tracking_runinput x JOIN tracking_inputdataset d ON d.id = x.dataset_id"
             f" WHERE x.run_id = r.id AND {condition})",
@@ -289,7 +289,7 @@ def _where_dataset(query: _Statement, clause: Clause) -> None:
         each, key, value = "jsonb_array_elements(x.tags) t", "t->>'key'", "t->>'value'"
     else:
         each, key, value = "json_each(x.tags) t", "json_extract(t.value, '$.key')", "json_extract(t.value, '$.value')"
-    condition, values = _compared(f"({value})", clause)
+    condition, values = compared(f"({value})", clause)
     query.where(
         f"EXISTS (SELECT 1 FROM tracking_runinput x CROSS JOIN {each}"
         f" WHERE x.run_id = r.id AND {key} = 'mlflow.data.context' AND {condition})",
@@ -297,10 +297,10 @@ def _where_dataset(query: _Statement, clause: Clause) -> None:
     )
 
 
-_RUN_CONDITIONS: dict[str, Callable[[_Statement, Clause], None]] = {
+_RUN_CONDITIONS: dict[str, Callable[[Statement, Clause], None]] = {
     "metrics": _where_metric,
-    "params": lambda query, clause: _where_pair(query, clause, "tracking_param", "run_id", "r.id"),
-    "tags": lambda query, clause: _where_pair(query, clause, "tracking_runtag", "run_id", "r.id"),
+    "params": lambda query, clause: where_pair(query, clause, "tracking_param", "run_id", "r.id"),
+    "tags": lambda query, clause: where_pair(query, clause, "tracking_runtag", "run_id", "r.id"),
     "datasets": _where_dataset,
     "attributes": lambda query, clause: _where_column(query, clause, _RUN_COLUMNS[clause.key]),
 }
@@ -328,7 +328,7 @@ def logged_models(
     orders = [(LOGGED_MODELS.order(given.key, given.ascending), given) for given in order_by]
     if not experiment_ids:
         return []
-    query = _Statement()
+    query = Statement()
     query.where(f"m.experiment_id IN ({sql.marks(experiment_ids)})", experiment_ids)
     query.where(*readable(actor, "m.experiment_id"))
     query.where("m.deleted_ms IS NULL")
@@ -347,7 +347,7 @@ def logged_models(
     return logged_model_records(query.rows("tracking_loggedmodel m", logged_model_columns(), limit, offset))
 
 
-def _where_model(query: _Statement, clause: Clause, datasets: Sequence[tuple[str, str | None]]) -> None:
+def _where_model(query: Statement, clause: Clause, datasets: Sequence[tuple[str, str | None]]) -> None:
     if clause.entity == "metrics":
         narrowed, values = _of_datasets(datasets)
         query.where(
@@ -361,13 +361,13 @@ def _where_model(query: _Statement, clause: Clause, datasets: Sequence[tuple[str
         _where_column(query, clause, _MODEL_COLUMNS[clause.key])
     else:
         table = "tracking_loggedmodelparam" if clause.entity == "params" else "tracking_loggedmodeltag"
-        _where_pair(query, clause, table, "model_id", "m.id")
+        where_pair(query, clause, table, "model_id", "m.id")
 
 
-def _sort_models(query: _Statement, order: Order, given: ModelOrder) -> None:
+def _sort_models(query: Statement, order: Order, given: ModelOrder) -> None:
     if order.entity == "attributes":
         expression = _MODEL_COLUMNS[order.key]
-        query.sort.append(f"{expression if order.key.endswith('_time') else sql.ordered(expression)} {_direction(order)}")
+        query.sort.append(f"{expression if order.key.endswith('_time') else sql.ordered(expression)} {direction(order)}")
         return
     dataset = (given.dataset_name, given.dataset_digest)
     narrowed, values = _of_datasets([dataset] if any(dataset) else [])
@@ -379,7 +379,7 @@ def _sort_models(query: _Statement, order: Order, given: ModelOrder) -> None:
         [order.key, *values],
     )
     query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
-    query.sort.append(f"{alias}.value {_direction(order)}")
+    query.sort.append(f"{alias}.value {direction(order)}")
 
 
 def _of_datasets(datasets: Sequence[tuple[str | None, str | None]]) -> tuple[str, list[Any]]:
@@ -400,23 +400,25 @@ def _status_names(value: Any) -> Any:
     return f"LOGGED_MODEL_{value}" if value in ("READY", "PENDING", "UPLOAD_FAILED") else value
 
 
-def _where_column(query: _Statement, clause: Clause, column: str) -> None:
-    query.where(*_compared(column, clause))
+def _where_column(query: Statement, clause: Clause, column: str) -> None:
+    query.where(*compared(column, clause))
 
 
-def _where_pair(query: _Statement, clause: Clause, table: str, owner: str, of: str) -> None:
+def where_pair(query: Statement, clause: Clause, table: str, owner: str, of: str) -> None:
     """Compare a tag or parameter. Only IS NULL holds for what lacks the key."""
     has = f"EXISTS (SELECT 1 FROM {table} x WHERE x.{owner} = {of} AND x.key = %s"
     if clause.comparator in NULL:
         query.where(f"{'NOT ' if clause.comparator == 'IS NULL' else ''}{has})", [clause.key])
         return
-    condition, values = _compared("x.value", clause)
+    condition, values = compared("x.value", clause)
     query.where(f"{has} AND {condition})", [clause.key, *values])
 
 
-def _compared(column: str, clause: Clause) -> tuple[str, list[Any]]:
+def compared(column: str, clause: Clause) -> tuple[str, list[Any]]:
+    """Return the clause's comparison of a column, with its parameters."""
     return compare(column, clause.comparator, clause.value, vendor="postgresql" if sql.is_postgresql() else "sqlite")
 
 
-def _direction(order: Order) -> str:
+def direction(order: Order) -> str:
+    """Return which way an order goes, in SQL's word."""
     return "ASC" if order.ascending else "DESC"

@@ -9,15 +9,33 @@ from core.access import Actor
 from core.errors import DomainError
 from interfaces import throttle
 from interfaces.credentials import BadCredentials, actor_from_header
-from interfaces.mlflow import artifact_views, databricks_views, errors, messages, registry_views, server_views, tracking_views
+from interfaces.mlflow import (
+    artifact_views,
+    databricks_views,
+    errors,
+    messages,
+    registry_views,
+    server_views,
+    trace_views,
+    tracking_views,
+    upload_views,
+)
 from interfaces.mlflow.routing import RouteTable
 
 TABLE = RouteTable(
-    [*tracking_views.ROUTES, *artifact_views.ROUTES, *registry_views.ROUTES, *databricks_views.ROUTES, *server_views.ROUTES]
+    [
+        *tracking_views.ROUTES,
+        *trace_views.ROUTES,
+        *artifact_views.ROUTES,
+        *upload_views.ROUTES,
+        *registry_views.ROUTES,
+        *databricks_views.ROUTES,
+        *server_views.ROUTES,
+    ]
 )
 
 _PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/")
-_OWN = frozenset({"/version", "/get-artifact", "/model-versions/get-artifact"})
+_OWN = frozenset({"/version", "/v1/traces", "/get-artifact", "/model-versions/get-artifact"})
 _CHALLENGE = 'Bearer realm="countersign", Basic realm="countersign"'
 _encode = msgspec.json.Encoder().encode
 

@@ -247,7 +247,9 @@ def test_a_runs_address_stays_one_and_its_files_are_in_the_manifest(call: Caller
 
 
 def test_a_copys_address_is_that_of_what_it_was_copied_from(call: Caller, model: str, run: Run) -> None:
-    first = call.ok("POST", VERSIONS + "create", name=model, source=f"runs:/{run.pk}/m", run_id=run.pk)["model_version"]["version"]
+    first = call.ok("POST", VERSIONS + "create", name=model, source=f"runs:/{run.pk}/m", run_id=run.pk)["model_version"][
+        "version"
+    ]
     call.ok("POST", MODELS + "create", name="copy")
     call.ok("POST", VERSIONS + "create", name="copy", source=f"models:/{model}/{first}")
     assert call.ok("GET", VERSIONS + "get-download-uri", name="copy", version="1") == {"artifact_uri": f"runs:/{run.pk}/m"}
