@@ -86,7 +86,7 @@ def from_json(body: bytes, kind: type[M]) -> M:
     if not shape.flags and not shape.camel.search(body) and b"\\u0000" not in body:
         try:
             message: M = shape.decoder.decode(body or b"{}")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass  # what the quick way does not read, the thorough one explains
         else:
             _check(message)
@@ -97,6 +97,8 @@ def from_json(body: bytes, kind: type[M]) -> M:
             value = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Invalid("The body is not JSON.") from None
+    except RecursionError:
+        raise Invalid("The body is nested too deeply.") from None
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
     _refuse_nul(value)

@@ -54,6 +54,7 @@ def test_nan_travels_as_text_both_ways() -> None:
         ("{not json", "not JSON"),
         ("[1, 2]", "must be a JSON object"),
         ("5", "must be a JSON object"),
+        ('{"metric_key":' + "[" * 5000 + "]" * 5000 + "}", "nested too deeply"),
         ("", "Missing value for required parameter 'metric_key'"),
         ('{"metric_key":"","value":1}', "'metric_key'"),
         ('{"metric_key":null,"value":1}', "'metric_key'"),
