@@ -11,7 +11,7 @@ from django.db.models import ForeignObjectRel
 from django.utils import timezone
 
 from artifacts import paths
-from artifacts.models import Blob, FrozenTree
+from artifacts.models import Blob, FrozenTree, Upload
 from artifacts.queries import FileInfo, below, strictly_below
 from artifacts.store import Received, Source, store
 from core import audit
@@ -44,14 +44,8 @@ def _place(*, actor: Actor, path: str, received: Received, scope: str) -> None:
     if _is_there(path, received.digest):  # looks again, now that nobody can freeze the tree meanwhile
         return
     folder, name = paths.split(path)
+    note_content(received)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO artifacts_blob (digest, size_bytes, created_at) VALUES (%s, %s, %s)"
-            " ON CONFLICT (digest) DO UPDATE SET size_bytes = excluded.size_bytes",
-            [received.digest, received.size_bytes, timezone.now()],
-        )
-        if not store().holds(received.digest):  # collected between keep and here; the row is ours now
-            store().keep(received)
         cursor.execute(
             "INSERT INTO artifacts_artifactfile (folder, name, blob_id, updated_at) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT (folder, name) DO UPDATE SET blob_id = excluded.blob_id, updated_at = excluded.updated_at",
@@ -64,6 +58,18 @@ def _place(*, actor: Actor, path: str, received: Received, scope: str) -> None:
         scope,
         after={"digest": f"sha256:{received.digest}", "size_bytes": received.size_bytes},
     )
+
+
+def note_content(received: Received) -> None:
+    """Give content that was kept its row, in the transaction of what will name it; until then nobody can collect it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO artifacts_blob (digest, size_bytes, created_at) VALUES (%s, %s, %s)"
+            " ON CONFLICT (digest) DO UPDATE SET size_bytes = excluded.size_bytes",
+            [received.digest, received.size_bytes, timezone.now()],
+        )
+    if not store().holds(received.digest):  # collected between keep and here; the row is ours now
+        store().keep(received)
 
 
 @transaction.atomic
@@ -111,13 +117,14 @@ def unfreeze(holder: str) -> None:
 
 
 def collect_unreferenced(*, older_than: timedelta) -> int:
-    """Remove contents that nothing has named for so long, and temporary files of cut-off uploads; return how many.
+    """Remove contents that nothing has named for so long, and what is left of cut-off and forgotten uploads; return how many.
 
     Files of the tree name contents, and so do rows of the packages above, such as versions of data sets.
 
     Each content goes in a transaction of its own: an upload of the same bytes waits for it and then stores them anew.
     """
     gone = store().collect_abandoned(older_than)
+    Upload.objects.filter(created_at__lt=timezone.now() - older_than).delete()  # its parts have no name then
     old = Blob.objects.filter(files__isnull=True, created_at__lt=timezone.now() - older_than).values_list("digest", flat=True)
     for digest in list(old):
         with transaction.atomic(), connection.cursor() as cursor:

@@ -41,3 +41,23 @@ class FrozenTree(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["path", "holder"], name="one_freeze_per_holder")]
+
+
+class Upload(models.Model):
+    """A file on its way in parts. It is gone when the file is whole, given up, or a day has passed."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    path = models.CharField(max_length=1500)
+    parts_announced = models.IntegerField()
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+
+class UploadPart(models.Model):
+    """A part that has arrived; like all contents it is stored by its digest."""
+
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="parts")
+    number = models.IntegerField()  # from 1
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["upload", "number"], name="one_upload_part_per_number")]

@@ -10,6 +10,9 @@ from core.errors import Invalid
 SCHEME = "mlflow-artifacts"
 MAX_FOLDER, MAX_NAME = 1500, 500
 
+# Schemes whose address names a host. We keep no list of trusted ones, so none is: whoever follows the address would be sent there.
+NAMES_A_HOST = frozenset({"ftp", "sftp", "hdfs", "viewfs", "http", "https", "r2", "b2", "abfss"})
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 _ROUNDS = 10
 
@@ -50,9 +53,9 @@ def _refuse(path: str) -> None:
 
 
 def safe_file(path: str) -> str:
-    """Return the safe path of a file. Raises Invalid for a path that ends in a slash or names nothing."""
-    if path.endswith("/") or not (clean := safe(path)):
-        raise Invalid("The path must name a file, not a folder.")
+    """Return the safe path of a file. Raises Invalid for a path that ends in a slash, names nothing or has ``.`` segments."""
+    if path.endswith("/") or "." in path.split("/") or not (clean := safe(path)):
+        raise Invalid("The path must name a file, not a folder, and have no `.` segments.")
     return clean
 
 

@@ -56,6 +56,14 @@ def file_at(path: str) -> FileInfo:
     return FileInfo(path, row[0], row[1])
 
 
+def content(digest: str, name: str) -> FileInfo:
+    """Return a content by its digest, to be read under this name. Raises NotFound."""
+    row = _one("SELECT size_bytes FROM artifacts_blob WHERE digest = %s", [digest])
+    if row is None:
+        raise NotFound(f"The content sha256:{digest} is not here any more.")
+    return FileInfo(name, digest, row[0])
+
+
 def is_folder(path: str) -> bool:
     """Return whether any file lies below the path."""
     condition, parameters = below("folder", path)

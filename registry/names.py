@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from core.errors import Invalid
+from tracking import limits
 
 MAX_NAME = 256
-MAX_TAG_KEY = 250
 MAX_TAG_VALUE = 100_000
 IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
 _MAX_NUMBER = 2**31 - 1
@@ -39,13 +39,10 @@ def tags(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]
 
 def tag(key: str, value: str = "") -> None:
     """Raise Invalid unless this can be a tag of a model or a version."""
-    if not key:
-        raise Invalid("A tag needs a key.")
-    if len(key) > MAX_TAG_KEY:
-        raise Invalid(f"The key of a tag has at most {MAX_TAG_KEY} characters; this one has {len(key)}.")
+    limits.check_key("tag", key)
     if len(value) > MAX_TAG_VALUE:
         raise Invalid(f"The value of a tag has at most {MAX_TAG_VALUE} characters; that of {key!r} has {len(value)}.")
-    if "\x00" in key or "\x00" in value:
+    if "\x00" in value:
         raise Invalid("A tag cannot hold a NUL character.")
 
 
@@ -61,6 +58,13 @@ def version_number(text: str | int) -> int:
     except ValueError:
         raise Invalid(f"The version must be a whole number, and {text!r} is none.") from None
     return number if 0 < number <= _MAX_NUMBER else 0  # no version has the number 0
+
+
+def known_alias(name: str) -> str:
+    """Return a name that may be asked for as an alias. Raises Invalid."""
+    if not _ALIAS.match(name):
+        raise Invalid(f"Invalid alias {name!r}: use letters, digits, '_' and '-', at most 255 of them.")
+    return name
 
 
 def alias(name: str) -> str:

@@ -16,8 +16,6 @@ from registry import names, search
 from registry.models import RegisteredModel, Stage
 from registry.sql import as_text, fetch, json_array, json_object
 
-ALIAS = re.compile(r"[\w-]{1,255}\Z", re.ASCII)
-
 
 class Tag(msgspec.Struct, frozen=True):
     """A tag of a model or a version."""
@@ -69,6 +67,7 @@ _texts = msgspec.json.Decoder(list[str]).decode
 _aliases = msgspec.json.Decoder(list[AliasOf]).decode
 _versions = msgspec.json.Decoder(list[VersionRecord]).decode
 
+_VERSION_ADDRESS = re.compile(r"models:/([^/]+)/(\d+)\Z", re.ASCII)
 _PLAIN = (
     "number",
     "stage",
@@ -96,6 +95,7 @@ def get_version(actor: Actor, name: str, number: str | int) -> VersionRecord:
         [name, wanted, *parameters],
     )
     if not found:
+        names.model_name(name)
         raise NotFound(f"There is no version {number} of a registered model {name!r}, or you may not see it.")
     return _version(found[0])
 
@@ -105,8 +105,7 @@ def version_by_alias(actor: Actor, name: str, alias: str) -> VersionRecord:
 
     Raises NotFound for a model that is absent or hidden or, for ``latest``, has no version; Invalid for another alias that is not set.
     """
-    if not ALIAS.match(alias):
-        raise Invalid(f"Invalid alias {alias!r}: use letters, digits, '_' and '-', at most 255 of them.")
+    names.known_alias(alias)
     granted, parameters = _granted(actor)
     latest = alias.lower() == "latest"
     if latest:
@@ -129,6 +128,25 @@ def version_by_alias(actor: Actor, name: str, alias: str) -> VersionRecord:
             raise NotFound(f"The model {name!r} has no version.")
         raise Invalid(f"The model {name!r} has no alias {alias!r}.")
     return _version(found[0])
+
+
+def download_address(actor: Actor, name: str, number: str | int) -> str:
+    """Return where a version's files can be read. As MLflow has it, a run's address stays one and the client follows it.
+
+    So does that of a copy, as long as the version it was copied from is there. Raises as ``get_version``.
+    """
+    version = get_version(actor, name, number)
+    source = version.source
+    while copied := _VERSION_ADDRESS.match(source):
+        origin = fetch(
+            "SELECT v.source FROM registry_registeredmodel m JOIN registry_modelversion v ON v.model_id = m.id"
+            " WHERE m.name = %s AND m.deleted_at IS NULL AND v.number = %s AND v.deleted_at IS NULL",
+            [copied[1], int(copied[2])],
+        )
+        if not origin:
+            break
+        source = origin[0][0]
+    return source if source.startswith("runs:") else version.storage_location or version.source
 
 
 def latest_versions(actor: Actor, name: str, stages: Sequence[str] = ()) -> list[VersionRecord]:
@@ -267,4 +285,5 @@ def _canonical(stages: Sequence[str]) -> list[str]:
 
 
 def _no_model(name: str) -> NotFound:
+    names.model_name(name)  # one that no model can have is a mistake, not an absence
     return NotFound(f"There is no registered model {name!r}, or you may not see it.")

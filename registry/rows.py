@@ -45,6 +45,7 @@ def _only(actor: Actor, permission: Permission, name: str, statement: str, param
         return found[0]
     present = RegisteredModel.objects.filter(name=name, deleted_at__isnull=True).first()
     if present is None:
+        names.model_name(name)  # one that no model can have is a mistake, not an absence
         raise NotFound(f"There is no registered model {name!r}, or you may not see it.")
     access.require(actor, permission, present)
     raise Conflict(f"The right to {name!r} was given just now; try again.")

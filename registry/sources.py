@@ -10,18 +10,14 @@ from artifacts import paths
 from core import access
 from core.access import Actor, Permission
 from core.errors import Invalid, NotFound
-from registry import rows
-from registry.models import AliasAssignment, ModelVersion, StageAssignment
+from registry import names, rows
+from registry.models import AliasAssignment, ModelVersion, Stage, StageAssignment
 from tracking.models import Experiment, LoggedModel, Run
 
 MAX_SOURCE = 2048
 
 # What MLflow's own senders give as the source of a prompt, which has no files.
 _PROMPT_SOURCES = ("dummy-source", "prompt-template")
-
-# Schemes whose address names a host. We keep no list of trusted ones, so none is: a reader of the version would be sent there.
-_NAMES_A_HOST = frozenset({"ftp", "sftp", "hdfs", "viewfs", "http", "https", "r2", "b2", "abfss"})
-_ALIAS = re.compile(r"^[\w-]+$")
 
 
 @dataclass(frozen=True)
@@ -85,8 +81,10 @@ def _scheme(source: str) -> str:
         plain = once
     if "\x00" in plain or any(segment in (".", "..") for segment in re.split(r"[/\\]", plain)):
         raise Invalid(f"Invalid model version source: {source!r} must be an absolute address without '.' or '..' segments.")
-    if scheme in _NAMES_A_HOST or (scheme in (paths.SCHEME, "runs", "models") and parts.netloc):
+    if scheme in paths.NAMES_A_HOST or (scheme in (paths.SCHEME, "runs", "models") and parts.netloc):
         raise Invalid(f"Invalid model version source: {source!r} names a host, and this server trusts none.")
+    if not parts.path.startswith("/"):
+        raise Invalid(f"Invalid model version source: {source!r} names no path below its root.")
     return scheme
 
 
@@ -149,8 +147,9 @@ def _version(actor: Actor, name: str, rest: str) -> ModelVersion:
         return rows.version(actor, Permission.MODEL_READ, name, rest)
     if not rest:
         name, _, alias = name.rpartition("@")
-        if not _ALIAS.match(alias):
-            raise Invalid(f"{alias!r} is no alias.")
+        if alias.lower() == "latest":
+            return _version(actor, name, alias)
+        names.known_alias(alias)
         model = rows.model(actor, Permission.MODEL_READ, name)
         assigned = AliasAssignment.objects.filter(model=model, alias=alias, valid_to__isnull=True).first()
         if assigned is None:
@@ -159,6 +158,8 @@ def _version(actor: Actor, name: str, rest: str) -> ModelVersion:
     model = rows.model(actor, Permission.MODEL_READ, name)
     standing = StageAssignment.objects.filter(model=model, valid_to__isnull=True, version__deleted_at__isnull=True)
     if rest.lower() != "latest":
+        if not Stage.objects.filter(name__iexact=rest).exists():
+            raise Invalid(f"{rest!r} is neither a version nor a stage.")
         standing = standing.filter(stage__name__iexact=rest)
     newest = standing.select_related("version").order_by("-version__number").first()
     if newest is None:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlparse, urlsplit
 
 import msgspec
 from django.db import IntegrityError, transaction
@@ -168,8 +168,7 @@ def _artifact_location(actor: Actor, given: str) -> str:
         parts = urlsplit(given)
     except ValueError:
         raise Invalid(f"{given[:200]!r} is no artifact location.") from None
-    last = parts.path.rpartition("/")[2]
-    if parts.scheme == "runs" or parts.fragment or "#" in given or ";" in last or ".." in parts.query:
+    if parts.scheme == "runs" or parts.fragment or "#" in given or urlparse(given).params or ".." in parts.query:
         raise Invalid("An artifact location must be no `runs:/` address and have no fragment, parameters or `..` in its query.")
     if parts.scheme in ("", "file"):
         raise Invalid(
@@ -177,7 +176,11 @@ def _artifact_location(actor: Actor, given: str) -> str:
         )
     path = paths.path_of(given)
     if path is None:
-        return given.rstrip("/")
+        if parts.scheme in paths.NAMES_A_HOST or parts.scheme == paths.SCHEME:
+            raise Invalid(
+                f"An artifact location must not name another host, as {parts.scheme}:// does: clients would be sent there."
+            )
+        return given
     if not path or path.split("/")[0].isdigit():
         raise Invalid("A location on this server must begin with a name that is no number: numbers belong to experiments.")
     artifact_scope(actor, path, write=True)
@@ -251,7 +254,7 @@ def create_run(
 
     Raises NotFound, Denied, and Invalid for a deleted experiment, bad tags, or a name that differs from the tag's.
     """
-    kept = run_tags(tags or {})
+    kept = _first_tags(tags or {})
     name = _run_name(name, kept)
     location = active_experiment_location(actor, experiment_id)
     record = RunRecord(
@@ -263,7 +266,7 @@ def create_run(
         start_ms,
         None,
         Lifecycle.ACTIVE.value,
-        f"{location}/{run_id}/artifacts",
+        f"{location.rstrip('/')}/{run_id}/artifacts",
         tags_json=msgspec.json.encode([Pair(key, value) for key, value in kept.items()]).decode(),
     )
     sql.run(
@@ -369,6 +372,8 @@ def log_batch(
     for point in metrics:
         limits.check_key("metric", point.key)
         limits.check_point(point.timestamp_ms)
+        if bool(point.dataset_name) != bool(point.dataset_digest):
+            raise Invalid(f"The metric {point.key!r} names a data set by half: give both its name and its digest.")
     for key, _ in params:
         limits.check_key("parameter", key)
     kept_tags = run_tags(dict(tags))
@@ -479,6 +484,13 @@ def run_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: value[: limits.MAX_RUN_TAG] for key, value in tags.items()}
 
 
+def _first_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags as a new run keeps them: there the protocol lets keys have any sign. Raises Invalid for a bad length."""
+    if any(not 0 < len(key) <= limits.MAX_KEY for key in tags):
+        raise Invalid(f"The name of a tag has 1 to {limits.MAX_KEY} characters.")
+    return {key: value[: limits.MAX_RUN_TAG] for key, value in tags.items()}
+
+
 def now_ms() -> int:
     """Return the time as Unix milliseconds."""
     return time.time_ns() // 1_000_000
@@ -486,6 +498,8 @@ def now_ms() -> int:
 
 def _run_name(name: str, tags: dict[str, str]) -> str:
     tagged = tags.get(RUN_NAME_TAG, "")
+    if RUN_NAME_TAG in tags and not tagged:
+        raise Invalid(f"The tag {RUN_NAME_TAG} is empty; leave it out for a random name.", code="BAD_REQUEST")
     if name and tagged and name != tagged:
         raise Invalid(f"The run's name {name!r} and its tag {RUN_NAME_TAG} {tagged!r} differ; give one of them.")
     chosen = name or tagged or random_name()
@@ -495,8 +509,9 @@ def _run_name(name: str, tags: dict[str, str]) -> str:
 
 
 def _set_run_tags(found: OpenRun, tags: Mapping[str, str]) -> None:
-    _write_tags(found.run_id, tags)
-    if (name := tags.get(RUN_NAME_TAG)) and name != found.name:
+    name = tags.get(RUN_NAME_TAG)
+    _write_tags(found.run_id, {key: value for key, value in tags.items() if value or key != RUN_NAME_TAG})
+    if name and name != found.name:
         limits.check_run_name(name)
         sql.run("UPDATE tracking_run SET name = %s WHERE id = %s", [name, found.run_id])
 
@@ -533,7 +548,10 @@ def _write_metrics(actor: Actor, run_id: str, metrics: Sequence[MetricPoint]) ->
     if not metrics:
         return
     if model_ids := {point.model_id for point in metrics if point.model_id}:
-        _require_models(actor, model_ids, writable)
+        try:
+            _require_models(actor, model_ids, writable)
+        except NotFound as error:
+            raise Invalid(error.message, code="BAD_REQUEST") from None  # the protocol's word for it here
     rows: list[tuple[Any, ...]] = []
     latest: dict[str, tuple[tuple[int, int, float], tuple[Any, ...]]] = {}
     for p in metrics:

@@ -44,10 +44,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Key:
-    """What may be asked of a key. quoted_number: a number may also be written as a quoted text."""
+    """What may be asked of a key. whole: its number has no fraction. quoted_number: nor that, and may be written as a quoted text."""
 
     comparators: frozenset[str]
     number: bool = False
+    whole: bool = False
     quoted_number: bool = False
 
 
@@ -73,18 +74,22 @@ class Entity:
 class Grammar:
     """What one search understands. default: the entity meant when a key stands alone, or "" to refuse that.
 
-    sortable: the entities that may be sorted by, and for each the keys (None: any key it has).
+    sortable: the entities that may be sorted by, and for each the keys (None: any key it has). repeats: whether a key may be
+    sorted by twice, which changes nothing.
     """
 
     entities: tuple[Entity, ...]
     default: str = ""
     sortable: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    repeats: bool = False
 
     def clauses(self, text: str | None) -> list[Clause]:
         """Return the clauses of a filter, all of which must hold. Raises Invalid, saying what was not understood."""
         if len(text or "") > MAX_FILTER:
             raise Invalid(f"The filter is longer than {MAX_FILTER} characters.")
         tokens = _tokens(text or "")
+        if text and not tokens:
+            raise Invalid("The filter is blank; leave it out to ask for everything.")
         out: list[Clause] = []
         while tokens:
             if out and not _take_word(tokens, "AND"):
@@ -95,7 +100,7 @@ class Grammar:
     def orders(self, items: Iterable[str] | None) -> list[Order]:
         """Return what ``[entity.]key [ASC|DESC]`` items ask for. Raises Invalid, also for a key named twice."""
         out = [self._order(item) for item in items or ()]
-        if len({(order.entity, order.key) for order in out}) < len(out):
+        if not self.repeats and len({(order.entity, order.key) for order in out}) < len(out):
             raise Invalid("A key to sort by is named twice.")
         return out
 
@@ -107,14 +112,14 @@ class Grammar:
         return self._sortable(tokens[0], ascending)
 
     def _order(self, item: str) -> Order:
-        words = item.strip().rsplit(maxsplit=1)
+        if item != item.strip():
+            raise Invalid(f"Cannot sort by {item!r}: it begins or ends with a space.")
+        words = item.rsplit(maxsplit=1)
         ascending = True
         if len(words) == 2 and words[1].upper() in ("ASC", "DESC"):
             item, ascending = words[0], words[1].upper() == "ASC"
-        elif len(words) == 2 and not item.rstrip().endswith(("`", '"')) and item.strip() not in self._spaced_aliases():
+        elif len(words) == 2 and not item.endswith(("`", '"')):
             raise Invalid(f"Cannot sort by {item!r}: after the key only ASC or DESC may follow.")
-        if item.strip() in self._spaced_aliases():
-            return self._sortable(_Token(item.strip(), (("", item.strip()),)), ascending)
         return self.order(item, ascending)
 
     def _sortable(self, token: _Token, ascending: bool) -> Order:
@@ -122,20 +127,17 @@ class Grammar:
         if entity.name not in self.sortable:
             raise Invalid(f"Cannot sort by {token.text!r}.")
         name, _ = entity.key(written)
+        if " " in written and written in entity.key_aliases:
+            raise Invalid(f"Cannot sort by {token.text!r}; it is {name!r}.")
         allowed = self.sortable[entity.name]
         if allowed is not None and name not in allowed:
             raise Invalid(f"Cannot sort by {token.text!r}; there are {', '.join(sorted(allowed))}.")
         return Order(entity.name, name, ascending)
 
-    def _spaced_aliases(self) -> set[str]:
-        return {alias for entity in self.entities for alias in entity.key_aliases if " " in alias}
-
     def _clause(self, tokens: list[_Token]) -> Clause:
         if not tokens:
             raise Invalid("Expected a clause after AND.")
         token = tokens.pop(0)
-        if tokens and f"{token.text} {tokens[0].text}" in self._spaced_aliases():
-            token = _Token(f"{token.text} {tokens[0].text}", (("", f"{token.text} {tokens.pop(0).text}"),))
         entity, written = self._entity(token)
         name, key = entity.key(written)
         comparator = _comparator(tokens, token)
@@ -147,6 +149,8 @@ class Grammar:
         if token.is_literal or not token.parts:
             raise Invalid(f"Expected a key, not {token.text!r}.")
         head, key = token.split()
+        if not token.is_name:
+            raise Invalid(f"{token.text!r} is no name as it stands: write a key with other signs than letters in backticks.")
         if head is None and self.default:
             head = self.default
         for entity in self.entities:
@@ -196,6 +200,12 @@ class _Token:
         return len(self.parts) == 1 and self.parts[0][0] == "'"
 
     @property
+    def is_name(self) -> bool:
+        """Return whether what is not quoted consists of words around dots, none of them a number."""
+        bare = ".".join(text.strip(".") for quote, text in self.parts if not quote and text.strip("."))
+        return all(_NAME.match(step) for step in bare.split(".")) if bare else True
+
+    @property
     def quoted(self) -> str | None:
         """Return the text of a quoted value, or None."""
         if len(self.parts) == 1 and self.parts[0][0] in ("'", '"'):
@@ -222,11 +232,12 @@ _PIECE = re.compile(
     r"""\s+
       | (?P<sign>!=|<=|>=|=|<|>|\(|\)|,)
       | (?P<literal>'(?:[^']|'')*')
-      | (?P<word>(?:`[^`]*`|"(?:[^"]|"")*"|[^\s'"`=!<>(),;])+)""",
+      | (?P<word>(?:`[^`]*`|"(?:[^"]|"")*"|(?<=\.)'[^']*'|[^\s'"`=!<>(),;])+)""",
     re.VERBOSE,
 )
-_PART = re.compile(r"""`[^`]*`|"(?:[^"]|"")*"|[^`"]+""")
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\Z", re.ASCII)
+_PART = re.compile(r"""`[^`]*`|"(?:[^"]|"")*"|'[^']*'|[^`"']+""")
+_NAME = re.compile(r"(?!\d+\Z)\w+\Z")
+_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE]-?\d+)?\Z", re.ASCII)
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -240,7 +251,7 @@ def _tokens(text: str) -> list[_Token]:
         if found["sign"]:
             out.append(_Token(piece))
         elif found["literal"]:
-            out.append(_Token(piece, (("'", piece[1:-1].replace("''", "'")),)))
+            out.append(_Token(piece, (("'", piece[1:-1]),)))  # as MLflow has it, two quotes in a row are two
         elif found["word"]:
             out.append(_Token(piece, tuple(_part(part[0]) for part in _PART.finditer(piece))))
         at = found.end()
@@ -248,11 +259,7 @@ def _tokens(text: str) -> list[_Token]:
 
 
 def _part(text: str) -> tuple[str, str]:
-    if text[0] == "`":
-        return "`", text[1:-1]
-    if text[0] == '"':
-        return '"', text[1:-1].replace('""', '"')
-    return "", text
+    return (text[0], text[1:-1]) if text[0] in "`\"'" else ("", text)
 
 
 def _take_word(tokens: list[_Token], word: str) -> bool:
@@ -302,12 +309,12 @@ def _number(token: _Token, key: Key, name: str) -> int | float:
     text = token.bare or (token.quoted or "" if key.quoted_number else "")
     if not _NUMBER.match(text):
         raise Invalid(f"{name} is compared with a number, not with {token.text!r}.")
-    if text.lstrip("+-").isdigit():
+    if text.lstrip("-").isdigit():
         whole = int(text)
         if abs(whole) >= 1 << 63:
             raise Invalid(f"{text} is beyond what {name} can be.")
         return whole
-    if key.quoted_number:
+    if key.quoted_number or key.whole:
         raise Invalid(f"{name} is compared with a whole number, not with {token.text!r}.")
     return float(text)
 

@@ -50,7 +50,7 @@ def create_logged_model(
             name or random_name(),
             model_type,
             LoggedModelStatus.PENDING.value,
-            f"{location}/models/{model_id}/artifacts",
+            f"{location.rstrip('/')}/models/{model_id}/artifacts",
             source_run_id,
             now,
             now,

@@ -221,3 +221,73 @@ class RunModelLink(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "model_id", "direction"], name="one_run_model_link")]
         indexes = [models.Index(fields=["model_id"], name="run_model_link_model")]
+
+
+class TraceState(models.TextChoices):
+    UNSPECIFIED = "STATE_UNSPECIFIED"
+    OK = "OK"
+    ERROR = "ERROR"
+    IN_PROGRESS = "IN_PROGRESS"
+
+
+class Trace(models.Model):
+    """What one call of a traced application did, in short; its spans are a file among the experiment's artifacts."""
+
+    id = models.CharField(max_length=50, primary_key=True)  # chosen by the client: tr- and 32 hex
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="traces")
+    request_ms = models.BigIntegerField()
+    execution_ms = models.BigIntegerField(null=True)
+    state = models.CharField(max_length=17, choices=TraceState.choices, default=TraceState.UNSPECIFIED)
+    client_request_id = models.CharField(max_length=250, blank=True, default="")
+    request_preview = models.TextField(blank=True, default="")
+    response_preview = models.TextField(blank=True, default="")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        indexes = [models.Index(fields=["experiment", "-request_ms", "id"], name="trace_newest")]
+
+
+class TraceTag(models.Model):
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="tags")
+    key = models.CharField(max_length=250)
+    value = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trace", "key"], name="one_trace_tag_per_key")]
+
+
+class TraceMetadata(models.Model):
+    """What the client noted of a trace when it was made; unlike tags it is not changed by hand later."""
+
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="metadata")
+    key = models.CharField(max_length=250)
+    value = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trace", "key"], name="one_trace_metadata_per_key")]
+
+
+class TraceRun(models.Model):
+    """A trace that a run looked at, beside those it made itself."""
+
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="run_links")
+    run_id = models.CharField(max_length=32)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trace", "run_id"], name="one_trace_run")]
+        indexes = [models.Index(fields=["run_id"], name="trace_run_run")]
+
+
+class TraceAssessment(models.Model):
+    """Somebody's feedback on a trace, or what they expected of it. ``body`` is the client's own description, kept as it came."""
+
+    id = models.CharField(max_length=50, primary_key=True)  # a- and 32 hex
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="assessments")
+    body = models.JSONField()
+    is_valid = models.BooleanField(default=True)  # until another one overrides it
+    created_ms = models.BigIntegerField()
+    updated_ms = models.BigIntegerField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        indexes = [models.Index(fields=["trace", "created_ms", "id"], name="trace_assessment_order")]

@@ -22,9 +22,11 @@ _LARGEST = sys.float_info.max
 
 def experiment_number(text: str) -> int:
     """Return an experiment id as the number it is. Raises Invalid for anything else."""
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_ID:
-        raise Invalid(f"{text[:100]!r} is no experiment id: it must be a whole number.")
-    return int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise Invalid(f"{text[:100]!r} is no experiment id: it must be a whole number.") from None
+    return number if 0 <= number <= MAX_ID else -1  # no experiment has that
 
 
 def readable(actor: Actor, column: str) -> tuple[str, list[Any]]:
@@ -184,7 +186,7 @@ def metric_points(actor: Actor, run_ids: Sequence[str], key: str, *, limit: int 
     for run_id, timestamp, step, value, is_nan in sql.fetch(
         "SELECT DISTINCT p.run_id, p.timestamp_ms, p.step, p.value, p.is_nan FROM tracking_metricpoint p"
         f" JOIN tracking_run r ON r.id = p.run_id WHERE p.run_id IN ({sql.marks(run_ids)}) AND p.key = %s AND {allowed}"
-        " ORDER BY p.run_id, p.timestamp_ms, p.step, p.value" + ("" if limit is None else f" LIMIT {limit:d}"),
+        " ORDER BY p.run_id, p.timestamp_ms, p.step, p.value, p.is_nan" + ("" if limit is None else f" LIMIT {limit:d}"),
         [*run_ids, key, *who],
     ):
         found[run_id].append(MetricValue(key, "NaN" if is_nan else value, timestamp, step, run_id))
@@ -194,31 +196,28 @@ def metric_points(actor: Actor, run_ids: Sequence[str], key: str, *, limit: int 
 def sampled_points(
     actor: Actor, run_ids: Sequence[str], key: str, *, steps: tuple[int, int] | None, most: int
 ) -> list[MetricValue]:
-    """Return each run's points at up to ``most`` steps spread evenly, the first and last of them always among these.
+    """Return up to ``most`` points of each run by step and time, spread evenly, the first and last always among them.
 
-    steps: first and last step wanted, both included; None for all of them from 0 on.
+    A run that is named twice is answered twice. steps: first and last step wanted, both included; None for all.
     """
-    out: list[MetricValue] = []
-    points = metric_points(actor, run_ids, key)
-    for run_id in dict.fromkeys(run_ids):
-        own = [point for point in points if point.run_id == run_id]
-        every = sorted({point.step for point in own})
-        if not every:
-            continue
-        low, high = steps or (0, every[-1])
-        wanted = [step for step in every if low <= step <= high]
-        chosen = {wanted[at] for at in spread(len(wanted), most)} | {every[0], every[-1]}
-        out += sorted((point for point in own if point.step in chosen), key=lambda point: (point.step, point.timestamp))
-    return out
+    own: dict[str, list[MetricValue]] = defaultdict(list)
+    for point in metric_points(actor, list(dict.fromkeys(run_ids)), key):
+        if steps is None or steps[0] <= point.step <= steps[1]:
+            own[point.run_id].append(point)
+    for points in own.values():
+        points.sort(key=lambda point: (point.step, point.timestamp))  # which keeps their order by value
+    return [own[run_id][at] for run_id in run_ids for at in spread(len(own[run_id]), most)]
 
 
 def spread(count: int, most: int) -> list[int]:
-    """Return up to ``most`` (at least 1) positions spread evenly over ``count``, first and last included; the last if only one."""
+    """Return up to ``most`` (at least 1) positions spread evenly over ``count``, first and last included; the last if only one.
+
+    They are the first of each of ``most`` shares, of which the first ones are larger by one if need be, as SQL's NTILE has it.
+    """
     if count <= most:
         return list(range(count))
-    if most == 1:
-        return [count - 1]
-    return sorted({round(at * (count - 1) / (most - 1)) for at in range(most)})
+    size, larger = divmod(count, most)
+    return [at * size + min(at, larger) for at in range(most - 1)] + [count - 1]
 
 
 def dataset_summaries(actor: Actor, experiment_ids: Sequence[int]) -> list[tuple[int, str, str, str | None]]:

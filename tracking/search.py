@@ -33,18 +33,18 @@ EXPERIMENTS = Grammar(
     entities=(
         Entity("tags", ("tag",), any_key=Key(TEXT | NULL)),
         Entity(
-            "attributes",
-            ("attribute", "attr"),
+            "attribute",
             keys={
                 "name": Key(TEXT),
                 "experiment_id": Key(LISTED | {"=", "!="}),
-                "creation_time": _NUMBER,
-                "last_update_time": _NUMBER,
+                "creation_time": Key(NUMERIC, number=True, whole=True),
+                "last_update_time": Key(NUMERIC, number=True, whole=True),
             },
         ),
     ),
-    default="attributes",
-    sortable={"attributes": None},
+    default="attribute",
+    sortable={"attribute": None},
+    repeats=True,
 )
 
 RUNS = Grammar(
@@ -58,7 +58,7 @@ RUNS = Grammar(
             ("attribute", "attr", "run"),
             keys={
                 "run_id": Key(TEXT | LISTED),
-                **{name: Key(TEXT) for name in ("run_name", "status", "artifact_uri", "user_id", "experiment_id")},
+                **{name: Key(TEXT) for name in ("run_name", "status", "artifact_uri", "user_id")},
                 "start_time": _NUMBER,
                 "end_time": _NUMBER,
             },
@@ -76,9 +76,7 @@ RUNS = Grammar(
         "metrics": None,
         "params": None,
         "tags": None,
-        "attributes": frozenset(
-            {"run_id", "run_name", "status", "artifact_uri", "user_id", "start_time", "end_time", "experiment_id"}
-        ),
+        "attributes": frozenset({"run_id", "run_name", "status", "artifact_uri", "user_id", "start_time", "end_time"}),
     },
 )
 
@@ -88,7 +86,6 @@ _RUN_COLUMNS = {
     "status": "r.status",
     "artifact_uri": "r.artifact_uri",
     "user_id": "r.user_id_text",
-    "experiment_id": "CAST(r.experiment_id AS text)",
     "start_time": "r.start_ms",
     "end_time": "r.end_ms",
 }
@@ -96,14 +93,13 @@ _RUN_COLUMNS = {
 _MODEL_TEXT = Key(TEXT | LISTED)
 LOGGED_MODELS = Grammar(
     entities=(
-        Entity("metrics", ("metric",), any_key=_NUMBER),
-        Entity("params", ("param", "parameter", "parameters"), any_key=_MODEL_TEXT),
-        Entity("tags", ("tag",), any_key=_MODEL_TEXT),
+        Entity("metrics", any_key=_NUMBER),
+        Entity("params", any_key=_MODEL_TEXT),
+        Entity("tags", any_key=_MODEL_TEXT),
         Entity(
             "attributes",
-            ("attribute", "attr"),
             keys={
-                **dict.fromkeys(("name", "model_id", "model_type", "status", "source_run_id"), _MODEL_TEXT),
+                **dict.fromkeys(("name", "model_id", "model_type", "status", "source_run_id", "experiment_id"), _MODEL_TEXT),
                 "creation_time": _NUMBER,
                 "last_updated_time": _NUMBER,
             },
@@ -117,6 +113,7 @@ LOGGED_MODELS = Grammar(
     ),
     default="attributes",
     sortable={"metrics": None, "attributes": None},
+    repeats=True,
 )
 
 _MODEL_COLUMNS = {
@@ -125,6 +122,7 @@ _MODEL_COLUMNS = {
     "model_type": "m.model_type",
     "status": "m.status",
     "source_run_id": "m.source_run_id",
+    "experiment_id": "CAST(m.experiment_id AS text)",
     "creation_time": "m.created_ms",
     "last_updated_time": "m.updated_ms",
 }
@@ -140,7 +138,7 @@ class ModelOrder:
     dataset_digest: str | None = None
 
 
-class _Statement:
+class Statement:
     """Conditions, joins and sort keys as they are gathered, each with its parameters, in the order the statement has them."""
 
     def __init__(self) -> None:
@@ -191,18 +189,18 @@ def experiments(
         "creation_time": "e.created_ms",
         "last_update_time": "e.updated_ms",
     }
-    query = _Statement()
+    query = Statement()
     query.where(*readable(actor, "e.id"))
     query.where(f"e.lifecycle_stage IN ({sql.marks(VIEWS[view])})", VIEWS[view])
     for clause in EXPERIMENTS.clauses(filter_text):
         if clause.entity == "tags":
-            _where_pair(query, clause, "tracking_experimenttag", "experiment_id", "e.id")
+            where_pair(query, clause, "tracking_experimenttag", "experiment_id", "e.id")
         else:
             _where_column(query, clause, "CAST(e.id AS text)" if clause.key == "experiment_id" else columns[clause.key])
     orders = EXPERIMENTS.orders(order_by)
     for order in orders:
         expression = columns[order.key]
-        query.sort.append(f"{sql.ordered(expression) if order.key == 'name' else expression} {_direction(order)}")
+        query.sort.append(f"{sql.ordered(expression) if order.key == 'name' else expression} {direction(order)}")
     if not any(order.key == "creation_time" for order in orders):
         query.sort.append("e.created_ms DESC")
     query.sort.append("e.id ASC")
@@ -226,7 +224,7 @@ def runs(
     clauses, orders = RUNS.clauses(filter_text), RUNS.orders(order_by)
     if not experiment_ids:
         return []
-    query = _Statement()
+    query = Statement()
     query.where(f"r.experiment_id IN ({sql.marks(experiment_ids)})", experiment_ids)
     query.where(*readable(actor, "r.experiment_id"))
     query.where(f"r.lifecycle_stage IN ({sql.marks(VIEWS[view])})", VIEWS[view])
@@ -241,12 +239,12 @@ def runs(
     return run_records(query.rows("tracking_run r", run_columns(), limit, offset))
 
 
-def _sort_runs(query: _Statement, order: Order, at: int) -> None:
+def _sort_runs(query: Statement, order: Order, at: int) -> None:
     alias = f"o{at}"
     if order.entity == "metrics":
         query.join(f"tracking_latestmetric {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key])
         query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
-        query.sort.append(f"{alias}.value {_direction(order)}")
+        query.sort.append(f"{alias}.value {direction(order)}")
         return
     if order.entity == "attributes":
         expression = _RUN_COLUMNS[order.key]
@@ -254,25 +252,33 @@ def _sort_runs(query: _Statement, order: Order, at: int) -> None:
             expression = sql.ordered(expression)
         if order.key == "end_time":
             query.sort.append(f"CASE WHEN {expression} IS NULL THEN 1 ELSE 0 END ASC")
-        query.sort.append(f"{expression} {_direction(order)}")
+        query.sort.append(f"{expression} {direction(order)}")
         return
     table = "tracking_param" if order.entity == "params" else "tracking_runtag"
     query.join(f"{table} {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key])
     query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 1 ELSE 0 END ASC")
-    query.sort.append(f"{sql.ordered(f'{alias}.value')} {_direction(order)}")
+    query.sort.append(f"{sql.ordered(f'{alias}.value')} {direction(order)}")
 
 
-def _where_metric(query: _Statement, clause: Clause) -> None:
+def _where_metric(query: Statement, clause: Clause) -> None:
     query.where(
-        "EXISTS (SELECT 1 FROM tracking_latestmetric x WHERE x.run_id = r.id AND x.key = %s AND NOT x.is_nan"
-        f" AND x.value {clause.comparator} %s)",
+        f"EXISTS (SELECT 1 FROM tracking_latestmetric x WHERE x.run_id = r.id AND x.key = %s AND {_number('x', clause.comparator)})",
         [clause.key, clause.value],
     )
 
 
-def _where_dataset(query: _Statement, clause: Clause) -> None:
+def _number(alias: str, comparator: str) -> str:
+    """Return the condition on a point's value; a NaN differs from every number, and nothing else holds for it."""
+    return (
+        f"({alias}.is_nan OR {alias}.value != %s)"
+        if comparator == "!="
+        else f"NOT {alias}.is_nan AND {alias}.value {comparator} %s"
+    )
+
+
+def _where_dataset(query: Statement, clause: Clause) -> None:
     if clause.key != "context":
-        condition, values = _compared(f"d.{clause.key}", clause)
+        condition, values = compared(f"d.{clause.key}", clause)
         query.where(
             "EXISTS (SELECT 1 FROM tracking_runinput x JOIN tracking_inputdataset d ON d.id = x.dataset_id"
             f" WHERE x.run_id = r.id AND {condition})",
@@ -283,7 +289,7 @@ def _where_dataset(query: _Statement, clause: Clause) -> None:
         each, key, value = "jsonb_array_elements(x.tags) t", "t->>'key'", "t->>'value'"
     else:
         each, key, value = "json_each(x.tags) t", "json_extract(t.value, '$.key')", "json_extract(t.value, '$.value')"
-    condition, values = _compared(f"({value})", clause)
+    condition, values = compared(f"({value})", clause)
     query.where(
         f"EXISTS (SELECT 1 FROM tracking_runinput x CROSS JOIN {each}"
         f" WHERE x.run_id = r.id AND {key} = 'mlflow.data.context' AND {condition})",
@@ -291,10 +297,10 @@ def _where_dataset(query: _Statement, clause: Clause) -> None:
     )
 
 
-_RUN_CONDITIONS: dict[str, Callable[[_Statement, Clause], None]] = {
+_RUN_CONDITIONS: dict[str, Callable[[Statement, Clause], None]] = {
     "metrics": _where_metric,
-    "params": lambda query, clause: _where_pair(query, clause, "tracking_param", "run_id", "r.id"),
-    "tags": lambda query, clause: _where_pair(query, clause, "tracking_runtag", "run_id", "r.id"),
+    "params": lambda query, clause: where_pair(query, clause, "tracking_param", "run_id", "r.id"),
+    "tags": lambda query, clause: where_pair(query, clause, "tracking_runtag", "run_id", "r.id"),
     "datasets": _where_dataset,
     "attributes": lambda query, clause: _where_column(query, clause, _RUN_COLUMNS[clause.key]),
 }
@@ -316,17 +322,23 @@ def logged_models(
     Raises Invalid for a bad filter or order.
     """
     clauses = LOGGED_MODELS.clauses(filter_text)
+    for given in order_by:
+        if "." in given.key and not given.key.startswith("metrics."):
+            raise Invalid(f"Cannot sort by {given.key!r}: name an attribute as it is, or a metric as metrics.<name>.")
     orders = [(LOGGED_MODELS.order(given.key, given.ascending), given) for given in order_by]
-    if len({(o.entity, o.key, g.dataset_name, g.dataset_digest) for o, g in orders}) < len(orders):
-        raise Invalid("A key to sort by is named twice.")
     if not experiment_ids:
         return []
-    query = _Statement()
+    query = Statement()
     query.where(f"m.experiment_id IN ({sql.marks(experiment_ids)})", experiment_ids)
     query.where(*readable(actor, "m.experiment_id"))
     query.where("m.deleted_ms IS NULL")
     for clause in clauses:
         _where_model(query, clause, datasets)
+    if datasets and not any(clause.entity == "metrics" for clause in clauses):
+        narrowed, values = _of_datasets(datasets)
+        query.where(
+            f"EXISTS (SELECT 1 FROM tracking_metricpoint x WHERE x.model_id = m.id AND x.model_id <> ''{narrowed})", values
+        )
     for order, given in orders:
         _sort_models(query, order, given)
     if not any(order.key == "creation_time" for order, _ in orders):
@@ -335,12 +347,12 @@ def logged_models(
     return logged_model_records(query.rows("tracking_loggedmodel m", logged_model_columns(), limit, offset))
 
 
-def _where_model(query: _Statement, clause: Clause, datasets: Sequence[tuple[str, str | None]]) -> None:
+def _where_model(query: Statement, clause: Clause, datasets: Sequence[tuple[str, str | None]]) -> None:
     if clause.entity == "metrics":
         narrowed, values = _of_datasets(datasets)
         query.where(
             "EXISTS (SELECT 1 FROM tracking_metricpoint x WHERE x.model_id = m.id AND x.model_id <> '' AND x.key = %s"
-            f" AND NOT x.is_nan AND x.value {clause.comparator} %s{narrowed})",
+            f" AND {_number('x', clause.comparator)}{narrowed})",
             [clause.key, clause.value, *values],
         )
     elif clause.entity == "attributes":
@@ -349,15 +361,16 @@ def _where_model(query: _Statement, clause: Clause, datasets: Sequence[tuple[str
         _where_column(query, clause, _MODEL_COLUMNS[clause.key])
     else:
         table = "tracking_loggedmodelparam" if clause.entity == "params" else "tracking_loggedmodeltag"
-        _where_pair(query, clause, table, "model_id", "m.id")
+        where_pair(query, clause, table, "model_id", "m.id")
 
 
-def _sort_models(query: _Statement, order: Order, given: ModelOrder) -> None:
+def _sort_models(query: Statement, order: Order, given: ModelOrder) -> None:
     if order.entity == "attributes":
         expression = _MODEL_COLUMNS[order.key]
-        query.sort.append(f"{expression if order.key.endswith('_time') else sql.ordered(expression)} {_direction(order)}")
+        query.sort.append(f"{expression if order.key.endswith('_time') else sql.ordered(expression)} {direction(order)}")
         return
-    narrowed, values = _of_datasets([(given.dataset_name, given.dataset_digest)] if given.dataset_name else [])
+    dataset = (given.dataset_name, given.dataset_digest)
+    narrowed, values = _of_datasets([dataset] if any(dataset) else [])
     alias = f"o{len(query.joins)}"
     # the latest point of the metric stands for the model
     query.join(
@@ -366,16 +379,18 @@ def _sort_models(query: _Statement, order: Order, given: ModelOrder) -> None:
         [order.key, *values],
     )
     query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
-    query.sort.append(f"{alias}.value {_direction(order)}")
+    query.sort.append(f"{alias}.value {direction(order)}")
 
 
-def _of_datasets(datasets: Sequence[tuple[str, str | None]]) -> tuple[str, list[Any]]:
+def _of_datasets(datasets: Sequence[tuple[str | None, str | None]]) -> tuple[str, list[Any]]:
+    """Return what limits the points x to those measured on one of these data sets; of each, name or digest may be left open."""
     if not datasets:
         return "", []
     parts, values = [], []
-    for name, digest in datasets:
-        parts.append("x.dataset_name = %s" + (" AND x.dataset_digest = %s" if digest else ""))
-        values += [name, digest] if digest else [name]
+    for dataset in datasets:
+        given = [(column, text) for column, text in zip(("name", "digest"), dataset, strict=True) if text]
+        parts.append(" AND ".join(f"x.dataset_{column} = %s" for column, _ in given))
+        values += [text for _, text in given]
     return f" AND (({') OR ('.join(parts)}))", values
 
 
@@ -385,23 +400,25 @@ def _status_names(value: Any) -> Any:
     return f"LOGGED_MODEL_{value}" if value in ("READY", "PENDING", "UPLOAD_FAILED") else value
 
 
-def _where_column(query: _Statement, clause: Clause, column: str) -> None:
-    query.where(*_compared(column, clause))
+def _where_column(query: Statement, clause: Clause, column: str) -> None:
+    query.where(*compared(column, clause))
 
 
-def _where_pair(query: _Statement, clause: Clause, table: str, owner: str, of: str) -> None:
+def where_pair(query: Statement, clause: Clause, table: str, owner: str, of: str) -> None:
     """Compare a tag or parameter. Only IS NULL holds for what lacks the key."""
     has = f"EXISTS (SELECT 1 FROM {table} x WHERE x.{owner} = {of} AND x.key = %s"
     if clause.comparator in NULL:
         query.where(f"{'NOT ' if clause.comparator == 'IS NULL' else ''}{has})", [clause.key])
         return
-    condition, values = _compared("x.value", clause)
+    condition, values = compared("x.value", clause)
     query.where(f"{has} AND {condition})", [clause.key, *values])
 
 
-def _compared(column: str, clause: Clause) -> tuple[str, list[Any]]:
+def compared(column: str, clause: Clause) -> tuple[str, list[Any]]:
+    """Return the clause's comparison of a column, with its parameters."""
     return compare(column, clause.comparator, clause.value, vendor="postgresql" if sql.is_postgresql() else "sqlite")
 
 
-def _direction(order: Order) -> str:
+def direction(order: Order) -> str:
+    """Return which way an order goes, in SQL's word."""
     return "ASC" if order.ascending else "DESC"

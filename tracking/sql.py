@@ -91,6 +91,11 @@ def without_nulls(item: str) -> str:
     return f"json_strip_nulls({item})" if is_postgresql() else f"json_patch('{{}}', {item})"
 
 
+def as_text(expression: str) -> str:
+    """Return a JSON expression as text, so that it is decoded once, here, and not by the driver."""
+    return f"({expression})::text" if is_postgresql() else expression
+
+
 def as_json(expression: str) -> str:
     """Return a stored JSON text or column as JSON, to be put into another."""
     return expression if is_postgresql() else f"json({expression})"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import timedelta
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
+from django.core import signing
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 
 from artifacts import paths
@@ -14,7 +16,7 @@ from artifacts import queries as tree
 from artifacts.queries import FileInfo
 from artifacts.store import BLOCK
 from core.access import Actor
-from core.errors import DomainError, Invalid, NotFound
+from core.errors import Denied, DomainError, Invalid, NotFound
 from interfaces.mlflow.messages import Message, present
 from interfaces.mlflow.routing import Route
 from registry import queries as registry
@@ -57,6 +59,10 @@ _TEXT = frozenset(
         "mlproject",
     ]
 )
+TICKET = "X-Download-Ticket"
+TICKET_HOLDS = timedelta(hours=1)
+_signer = signing.TimestampSigner(salt="mlflow.contents")
+
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")  # RFC 9530
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
 
@@ -133,43 +139,56 @@ def list_model_files(actor: Actor, message: ListModelArtifacts, model_id: str) -
 def get_run_file(actor: Actor, request: HttpRequest) -> HttpResponseBase:
     """Send a file of a run."""
     run_id = request.GET.get("run_id") or request.GET.get("run_uuid") or ""
-    path = request.GET.get("path") or ""
-    if not run_id or not path:
+    if "path" not in request.GET:
         raise Invalid("Give 'run_id' and 'path'.", code="BAD_REQUEST")
-    relative = paths.safe_file(path)
+    relative = paths.safe_file(request.GET["path"])
     return send(request, _file(paths.join(_root(queries.run_artifact_uri(actor, run_id)), relative)))
 
 
 def get_model_file(actor: Actor, request: HttpRequest, model_id: str) -> HttpResponseBase:
     """Send a file of a logged model."""
-    relative = paths.safe_file(request.GET.get("artifact_file_path") or "")
+    if not request.GET.get("artifact_file_path"):
+        raise Invalid("Give 'artifact_file_path'.", code="BAD_REQUEST")
+    relative = paths.safe_file(request.GET["artifact_file_path"])
     return send(request, _file(paths.join(_root(queries.logged_model(actor, model_id).artifact_uri), relative)))
 
 
-def upload_run_file(actor: Actor, request: HttpRequest) -> dict[str, Any]:
+def upload_run_file(actor: Actor, request: HttpRequest) -> HttpResponse:
     """Store the body as a file of a run: not empty, and small."""
-    run_id = request.GET.get("run_uuid") or request.GET.get("run_id") or ""
-    path = request.GET.get("path") or ""
+    run_id, path = request.GET.get("run_uuid") or "", request.GET.get("path") or ""
     if not run_id or not path:
-        raise Invalid("Give 'run_uuid' and 'path'.", code="BAD_REQUEST")
+        raise Invalid("Give 'run_uuid' and 'path'.")
     source, length = body_source(request, UPLOAD_LIMIT)
     if length == 0:
-        raise Invalid("The body is empty.", code="BAD_REQUEST")
+        raise Invalid("The body is empty.")
     commands.put_run_artifact(actor=actor, run_id=run_id, path=path, stream=source, expected_bytes=length)
-    return {}
+    return HttpResponse(content_type="application/json")
 
 
-def no_multipart(actor: Actor, request: HttpRequest, path: str) -> HttpResponseBase:
-    """Refuse what ``server-info`` says is not there: uploads in parts and addresses signed in advance."""
-    paths.safe(path)
-    raise Invalid(
-        "This server takes files whole, through itself; the client falls back to that by itself.", code="NOT_IMPLEMENTED"
-    )
+def signed_address(actor: Actor, request: HttpRequest, path: str) -> dict[str, Any]:
+    """Return where the content that a file has now can be read in ranges, for an hour and without signing in again."""
+    clean = paths.safe_file(path)
+    _require_readable(actor, clean)
+    file = _file(clean)
+    name = quote(paths.split(file.path)[1])
+    address = request.build_absolute_uri(f"/api/2.0/mlflow-artifacts/contents/{file.digest}/{name}")
+    return {"url": address, "headers": {TICKET: _signer.sign(file.digest)}, "file_size": file.size_bytes}
+
+
+def get_content(actor: Actor | None, request: HttpRequest, digest: str, name: str) -> HttpResponseBase:
+    """Send content, or a range of it, to who shows the ticket that its address was given out with."""
+    try:
+        right = _signer.unsign(request.headers.get(TICKET, ""), max_age=TICKET_HOLDS)
+    except signing.BadSignature:
+        right = ""
+    if right != digest:
+        raise Denied("This address gives a file's content to who was given it, within an hour.")
+    return send(request, tree.content(digest, name))
 
 
 def no_signed_address(actor: Actor, request: HttpRequest) -> HttpResponseBase:
-    """Refuse to sign an address in advance."""
-    return no_multipart(actor, request, "")
+    """Refuse to sign an address of a bucket: files are read and written through this server."""
+    raise Invalid("No addresses of a bucket are signed here: artifacts are read and written through this server.")
 
 
 class Body:
@@ -185,7 +204,7 @@ class Body:
         if self._left is not None:
             self._left -= len(block)
             if self._left < 0:
-                raise Invalid("The body is longer than allowed here.", code="BAD_REQUEST")
+                raise Invalid("The body is longer than allowed here.")
         return block
 
 
@@ -194,7 +213,7 @@ def body_source(request: HttpRequest, limit: int | None = None) -> tuple[Body, i
     announced = request.META.get("CONTENT_LENGTH") or ""
     if announced.isdigit():
         if limit is not None and int(announced) > limit:
-            raise Invalid(f"The body is longer than the {limit} bytes allowed here.", code="BAD_REQUEST")
+            raise Invalid(f"The body is longer than the {limit} bytes allowed here.")
         return Body(request, limit), int(announced)
     if "HTTP_TRANSFER_ENCODING" in request.META:
         return Body(request.META["wsgi.input"], limit), None
@@ -315,8 +334,8 @@ ROUTES: list[Route] = [
     Route("PUT", f"{_FILES}/<path>", put, raw=True),
     Route("GET", f"{_FILES}/<path>", get, raw=True),
     Route("DELETE", f"{_FILES}/<path>", delete, raw=True),
-    *(Route("POST", f"mlflow-artifacts/mpu/{step}/<path>", no_multipart, raw=True) for step in ("create", "complete", "abort")),
-    Route("GET", "mlflow-artifacts/presigned/<path>", no_multipart, raw=True),
+    Route("GET", "mlflow-artifacts/presigned/<path>", signed_address, raw=True),
+    Route("GET", "mlflow-artifacts/contents/{digest}/{name}", get_content, raw=True, signed_in=False),
     Route("POST", "mlflow/artifacts/presigned-upload-url", no_signed_address, raw=True),
     Route("POST", "mlflow/artifacts/presigned-download-url", no_signed_address, raw=True),
     Route("GET", "mlflow/artifacts/list", list_run_files, ListRunArtifacts),

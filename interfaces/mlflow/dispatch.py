@@ -18,7 +18,9 @@ from interfaces.mlflow import (
     permission_views,
     registry_views,
     server_views,
+    trace_views,
     tracking_views,
+    upload_views,
     webhook_views,
 )
 from interfaces.mlflow.routing import RouteTable
@@ -26,7 +28,9 @@ from interfaces.mlflow.routing import RouteTable
 TABLE = RouteTable(
     [
         *tracking_views.ROUTES,
+        *trace_views.ROUTES,
         *artifact_views.ROUTES,
+        *upload_views.ROUTES,
         *registry_views.ROUTES,
         *webhook_views.ROUTES,
         *databricks_views.ROUTES,
@@ -37,7 +41,7 @@ TABLE = RouteTable(
 )
 
 _PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/")
-_OWN = frozenset({"/version", "/get-artifact", "/model-versions/get-artifact"})
+_OWN = frozenset({"/version", "/v1/traces", "/get-artifact", "/model-versions/get-artifact"})
 _CHALLENGE = 'Bearer realm="countersign", Basic realm="countersign"'
 _encode = msgspec.json.Encoder().encode
 

@@ -1,7 +1,8 @@
 """Read a request into a typed message once, by the protocol's conventions, and write answers by the same.
 
 A message is a frozen Struct; its integers are ``I64``. A field without a default is required: missing, null and "" are all refused. A field that may be
-absent is ``... | None = None``; None means it was not set, so "" and 0 can be told from absent.
+absent is ``... | None = None``; None means it was not set, so "" and 0 can be told from absent. Fields may also be spelled in
+camelCase, but for those that are required: like MLflow's own server, this one looks for them under their own name only.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ class Message(msgspec.Struct, frozen=True):
     """A request. Subclasses name fields as the protocol does, in snake_case.
 
     deleted_by_query: whether any client may send it as the query string of a DELETE, as on the routes only Databricks has.
+    plainly_named: fields that are known in snake_case only although they may be absent, since another can stand for them.
     """
 
     deleted_by_query: ClassVar[bool] = False
+    plainly_named: ClassVar[frozenset[str]] = frozenset()
 
 
 class KeyValue(Message, frozen=True):
@@ -81,10 +84,10 @@ def body_of(request: HttpRequest, limit: int = MAX_JSON_BYTES) -> bytes:
 def from_json(body: bytes, kind: type[M]) -> M:
     """Return the message in a JSON text; an empty body counts as ``{}``. Raises Invalid."""
     shape = _shape(kind)
-    if not shape.camel.search(body) and b"\\u0000" not in body:
+    if not shape.flags and not shape.camel.search(body) and b"\\u0000" not in body:
         try:
             message: M = shape.decoder.decode(body or b"{}")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass  # what the quick way does not read, the thorough one explains
         else:
             _check(message)
@@ -95,6 +98,8 @@ def from_json(body: bytes, kind: type[M]) -> M:
             value = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Invalid("The body is not JSON.") from None
+    except RecursionError:
+        raise Invalid("The body is nested too deeply.") from None
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
     _refuse_nul(value)
@@ -102,18 +107,17 @@ def from_json(body: bytes, kind: type[M]) -> M:
 
 
 def from_query(query: QueryDict, kind: type[M]) -> M:
-    """Return the message in a query string, in which a repeated field repeats its key. Raises Invalid."""
+    """Return the message in a query string, where fields have their own names and a repeated one repeats its key. Raises Invalid."""
     shape = _shape(kind)
     values: dict[str, Any] = {}
     for key in query:
-        name = shape.names.get(key)
-        if name is None:
+        if shape.names.get(key) != key:
             continue
-        if name in values:
-            raise Invalid(f"The field {name!r} is spelled two ways; send it once.")
-        values[name] = query.getlist(key) if name in shape.repeated else query.get(key)
-        if name in shape.flags and values[name].lower() not in ("true", "false"):
-            raise Invalid(f"{name!r} must be true or false.")
+        values[key] = query.getlist(key) if key in shape.repeated else query.get(key)
+        if key in shape.flags:
+            values[key] = {"true": True, "false": False}.get(values[key].lower())
+            if values[key] is None:
+                raise Invalid(f"{key!r} must be true or false.")
     _refuse_nul(values)
     return _convert(values, kind)
 
@@ -170,6 +174,7 @@ class _Shape(msgspec.Struct, frozen=True):
     decoder: Any
     names: dict[str, str]  # both spellings -> ours
     required: tuple[str, ...]
+    plain: frozenset[str]  # known by our spelling only
     repeated: frozenset[str]
     flags: frozenset[str]
     numbers: frozenset[str]
@@ -205,6 +210,7 @@ def _shape(kind: type[Message]) -> _Shape:
         decoder=msgspec.json.Decoder(kind, strict=False),
         names=names,
         required=tuple(required),
+        plain=kind.plainly_named.union(required),
         repeated=frozenset(repeated),
         flags=frozenset(flags),
         numbers=frozenset(numbers),
@@ -227,15 +233,15 @@ def _camel(name: str) -> str:
 
 def _convert(values: dict[str, Any], kind: type[M]) -> M:
     try:
-        message = msgspec.convert(_normal(values, kind), kind, strict=False)
+        message = msgspec.convert(_normal(values, kind, _shape(kind).plain), kind, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid(_sentence(str(error))) from None
     _check(message)
     return message
 
 
-def _normal(values: dict[str, Any], kind: type[Message]) -> dict[str, Any]:
-    """Name fields our way, leave out nulls and what is unknown, and read truth values where a number is meant."""
+def _normal(values: dict[str, Any], kind: type[Message], plain: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Name fields our way, leave out nulls and what is unknown, and read truth values where a number is meant, but not the reverse."""
     shape = _shape(kind)
     out: dict[str, Any] = {}
     for key, value in values.items():
@@ -244,8 +250,10 @@ def _normal(values: dict[str, Any], kind: type[Message]) -> dict[str, Any]:
             continue
         if name in out or (name != key and name in values):
             raise Invalid(f"The field {name!r} is spelled two ways; send it once.")
-        if value is None:
+        if value is None or (name != key and name in plain):
             continue
+        if name in shape.flags and not isinstance(value, bool):
+            raise Invalid(f"{name!r} must be true or false.")
         if name in shape.nested:
             inner = shape.nested[name]
             if isinstance(value, dict):
@@ -262,9 +270,9 @@ def _normal(values: dict[str, Any], kind: type[Message]) -> dict[str, Any]:
 
 
 def _check(message: Message) -> None:
-    """Refuse required texts and lists that are empty, which count as missing. Raises Invalid."""
+    """Refuse required texts that are empty, which count as missing. Raises Invalid."""
     for name in _shape(type(message)).required:
-        if getattr(message, name) in ("", []):
+        if getattr(message, name) == "":
             raise Invalid(f"Missing value for required parameter {name!r}.")
 
 

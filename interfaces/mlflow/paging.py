@@ -11,6 +11,8 @@ import msgspec
 
 from core.errors import Invalid
 
+MOST = 1_000_000_000  # where the protocol names no ceiling
+
 
 def token(offset: int, bound_to: object = None) -> str:
     """Return the token of the page that begins at this offset. bound_to: JSON values the next request must repeat."""

@@ -177,7 +177,7 @@ def set_alias(actor: Actor, message: SetAlias) -> None:
 
 def delete_alias(actor: Actor, message: OfAlias) -> None:
     """Remove an alias."""
-    catalog.delete_alias(actor=actor, model_name=message.name, alias=message.alias)
+    catalog.delete_alias(actor=actor, model_name=message.name, alias=names.known_alias(message.alias))
 
 
 def version_by_alias(actor: Actor, message: OfAlias) -> dict[str, Any]:
@@ -226,9 +226,8 @@ def search_versions(actor: Actor, message: Search) -> dict[str, Any]:
 
 
 def download_uri(actor: Actor, message: OfVersion) -> dict[str, Any]:
-    """Return where a version's files can be read: as MLflow has it, a run's address stays one and the client follows it."""
-    version = records.get_version(actor, message.name, message.version)
-    return {"artifact_uri": version.source if version.source.startswith("runs:") else version.storage_location or version.source}
+    """Return where a version's files can be read."""
+    return {"artifact_uri": records.download_address(actor, message.name, message.version)}
 
 
 def transition_stage(actor: Actor, message: TransitionStage) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from django.http import HttpRequest
 
 from core.access import Actor
-from core.errors import Invalid
+from core.errors import Invalid, NotFound
 from interfaces.mlflow import paging
 from interfaces.mlflow.messages import I64, KeyValue, Message, choice, mapping, present
 from interfaces.mlflow.routing import Route
@@ -69,7 +69,10 @@ class SearchExperiments(Message, frozen=True):
 def create_experiment(actor: Actor, message: CreateExperiment) -> dict[str, str]:
     """Create an experiment."""
     experiment_id = commands.create_experiment(
-        actor=actor, name=message.name, artifact_location=message.artifact_location or "", tags=mapping(message.tags)
+        actor=actor,
+        name=message.name,
+        artifact_location=message.artifact_location or "",
+        tags=_distinct(message.tags, "RESOURCE_ALREADY_EXISTS"),
     )
     return {"experiment_id": str(experiment_id)}
 
@@ -146,6 +149,8 @@ def experiment_message(record: ExperimentRecord) -> dict[str, Any]:
 class RunId(Message, frozen=True):
     """Clients send the id under its old name, its new one or both."""
 
+    plainly_named: ClassVar[frozenset[str]] = frozenset({"run_id", "run_uuid"})
+
     run_id: str | None = None
     run_uuid: str | None = None
 
@@ -162,10 +167,6 @@ class UpdateRun(RunId, frozen=True):
     status: str | int | None = None
     end_time: I64 | None = None
     run_name: str | None = None
-
-
-class RunOnly(Message, frozen=True):
-    run_id: str
 
 
 class SearchRuns(Message, frozen=True):
@@ -188,9 +189,7 @@ class MetricMessage(Message, frozen=True):
     run_id: str | None = None
 
 
-class LogMetric(Message, frozen=True, kw_only=True):
-    run_id: str | None = None
-    run_uuid: str | None = None
+class LogMetric(RunId, frozen=True, kw_only=True):
     key: str
     value: float
     timestamp: I64
@@ -200,9 +199,7 @@ class LogMetric(Message, frozen=True, kw_only=True):
     dataset_digest: str | None = None
 
 
-class LogParam(Message, frozen=True, kw_only=True):
-    run_id: str | None = None
-    run_uuid: str | None = None
+class LogParam(RunId, frozen=True, kw_only=True):
     key: str
     value: str | None = None
 
@@ -255,13 +252,15 @@ class LogModel(Message, frozen=True):
 
 def create_run(actor: Actor, message: CreateRun) -> dict[str, Any]:
     """Begin a run."""
+    if not message.experiment_id:
+        raise Invalid("Missing value for required parameter 'experiment_id'.", code="BAD_REQUEST")
     record = commands.create_run(
         actor=actor,
-        experiment_id=experiment_number(message.experiment_id or ""),
+        experiment_id=experiment_number(message.experiment_id),
         name=message.run_name or "",
         user_id=message.user_id or "",
         start_ms=message.start_time or 0,
-        tags=mapping(message.tags),
+        tags=_distinct(message.tags),
     )
     answer = run_message(record)
     del answer["outputs"]
@@ -281,20 +280,20 @@ def update_run(actor: Actor, message: UpdateRun) -> dict[str, Any]:
         actor=actor,
         run_id=run_id,
         status=RunStatus(status).value if status else None,
-        end_ms=message.end_time,
+        end_ms=message.end_time or None,  # 0 is what clients of other languages send for none
         name=message.run_name,
     )
     return {"run_info": run_message(queries.run(actor, run_id))["info"]}
 
 
-def delete_run(actor: Actor, message: RunOnly) -> None:
+def delete_run(actor: Actor, message: RunId) -> None:
     """Delete a run."""
-    catalog.delete_run(actor=actor, run_id=message.run_id)
+    catalog.delete_run(actor=actor, run_id=_new_run_id(message))
 
 
-def restore_run(actor: Actor, message: RunOnly) -> None:
+def restore_run(actor: Actor, message: RunId) -> None:
     """Restore a run."""
-    commands.restore_run(actor=actor, run_id=message.run_id)
+    commands.restore_run(actor=actor, run_id=_new_run_id(message))
 
 
 def search_runs(actor: Actor, message: SearchRuns) -> dict[str, Any]:
@@ -342,7 +341,7 @@ def set_tag(actor: Actor, message: LogParam) -> None:
 
 def delete_tag(actor: Actor, message: LogParam) -> None:
     """Remove a tag of a run."""
-    commands.delete_run_tag(actor=actor, run_id=_run_id(message), key=message.key)
+    commands.delete_run_tag(actor=actor, run_id=_new_run_id(message), key=message.key)
 
 
 def log_inputs(actor: Actor, message: LogInputs) -> None:
@@ -358,7 +357,7 @@ def log_inputs(actor: Actor, message: LogInputs) -> None:
                 source=given.source or "",
                 schema=given.schema,
                 profile=given.profile,
-                tags=[(tag.key, tag.value) for tag in item.tags or ()],
+                tags=list(_distinct(item.tags).items()),
             )
         )
     commands.log_inputs(
@@ -406,6 +405,23 @@ def _run_id(message: Any) -> str:
     return run_id
 
 
+def _new_run_id(message: Any) -> str:
+    """Return the run where the protocol never knew the id's old name; a run that is named by that alone is not found."""
+    _run_id(message)
+    if not message.run_id:
+        raise NotFound("There is no run without a 'run_id'.")
+    run_id: str = message.run_id
+    return run_id
+
+
+def _distinct(items: Sequence[KeyValue] | None, code: str = "BAD_REQUEST") -> dict[str, str]:
+    """Return tags or parameters as a dictionary. Raises Invalid if a key is given twice, since neither value has the better right."""
+    found = mapping(items)
+    if len(found) < len(items or ()):
+        raise Invalid("A key is given twice in one request.", code=code)
+    return found
+
+
 def _point(message: MetricMessage | LogMetric) -> MetricPoint:
     return MetricPoint(
         message.key,
@@ -426,9 +442,7 @@ def _lists(**lists: str | None) -> dict[str, msgspec.Raw]:
 # --- metric histories and data sets -------------------------------------------------------------------------------------------
 
 
-class MetricHistory(Message, frozen=True, kw_only=True):
-    run_id: str | None = None
-    run_uuid: str | None = None
+class MetricHistory(RunId, frozen=True, kw_only=True):
     metric_key: str
     max_results: I64 | None = None
     page_token: str | None = None
@@ -450,10 +464,10 @@ def metric_history(actor: Actor, message: MetricHistory) -> dict[str, Any]:
     """Return the points of a metric."""
     limit = message.max_results
     if limit is not None:
-        limit = paging.limit_of(limit, default=0, ceiling=1_000_000_000)
+        limit = paging.limit_of(limit, default=0, ceiling=paging.MOST)
     offset = paging.offset_of(message.page_token)
     if offset and limit is None:
-        limit = 1_000_000_000
+        limit = paging.MOST
     listed, count = queries.metric_history(actor, _run_id(message), message.metric_key, limit=limit, offset=offset)
     more = limit is not None and count > limit
     return present(
@@ -464,12 +478,12 @@ def metric_history(actor: Actor, message: MetricHistory) -> dict[str, Any]:
 
 def metric_history_bulk(actor: Actor, request: HttpRequest) -> dict[str, list[MetricValue]]:
     """Return the points of a metric of several runs. The reference server refuses with its own words here, so it is read raw."""
-    run_ids = list(dict.fromkeys(request.GET.getlist("run_id")))
+    run_ids = sorted(set(request.GET.getlist("run_id")))
     key = request.GET.get("metric_key") or ""
     most = request.GET.get("max_results") or str(25_000)
     if not run_ids or len(run_ids) > 100:
         raise Invalid("Give 1 to 100 values of 'run_id'.")
-    if not key or "\x00" in "".join([key, *run_ids]):
+    if "metric_key" not in request.GET or "\x00" in "".join([key, *run_ids]):
         raise Invalid("Missing value for required parameter 'metric_key'.")
     if not (most.isascii() and most.isdigit() and int(most) > 0):
         raise Invalid("'max_results' must be a positive whole number.")
@@ -551,6 +565,8 @@ class ModelOrderMessage(Message, frozen=True):
 
 
 class SearchLoggedModels(Message, frozen=True):
+    plainly_named: ClassVar[frozenset[str]] = frozenset({"experiment_ids"})
+
     experiment_ids: list[str] | None = None
     filter: str | None = None
     datasets: list[ModelDataset] | None = None
@@ -564,11 +580,11 @@ def create_logged_model(actor: Actor, message: CreateLoggedModel) -> dict[str, A
     model_id = logged_models.create_logged_model(
         actor=actor,
         experiment_id=experiment_number(message.experiment_id),
-        name=message.name,
+        name=message.name or None,
         model_type=message.model_type or "",
         source_run_id=message.source_run_id or "",
-        params=mapping(message.params),
-        tags=mapping(message.tags),
+        params=_distinct(message.params),
+        tags=_distinct(message.tags),
     )
     return _model_answer(actor, model_id)
 
@@ -602,21 +618,28 @@ def delete_logged_model_tag(actor: Actor, message: Nothing, model_id: str, key: 
 
 def log_logged_model_params(actor: Actor, message: LoggedModelParams, model_id: str) -> None:
     """Add parameters to a logged model."""
-    logged_models.log_logged_model_params(actor=actor, model_id=_same(model_id, message.model_id), params=mapping(message.params))
+    logged_models.log_logged_model_params(
+        actor=actor, model_id=_same(model_id, message.model_id), params=_distinct(message.params)
+    )
 
 
 def search_logged_models(actor: Actor, message: SearchLoggedModels) -> dict[str, Any]:
     """Return a page of logged models. The token is bound to the query it was made for."""
+    if message.experiment_ids is None:
+        raise Invalid("Missing value for required parameter 'experiment_ids'.")
+    if any(not item.dataset_name for item in message.datasets or ()):
+        raise Invalid("Each of 'datasets' needs a 'dataset_name'.")
     bound_to = [
-        message.experiment_ids or [],
+        message.experiment_ids,
         message.filter or "",
-        [[o.field_name, o.ascending, o.dataset_name, o.dataset_digest] for o in message.order_by or ()],
+        [[o.field_name, o.ascending is not False, o.dataset_name, o.dataset_digest] for o in message.order_by or ()],
     ]
-    limit = paging.limit_of(message.max_results or (50 if message.max_results is None else 100), default=50, ceiling=MOST_RESULTS)
+    given = message.max_results or (50 if message.max_results is None else 100)
+    limit = min(paging.limit_of(given, default=50, ceiling=paging.MOST), MOST_RESULTS)
     offset = paging.offset_of(message.page_token, bound_to)
     found = search.logged_models(
         actor,
-        experiment_ids=[experiment_number(text) for text in message.experiment_ids or ()],
+        experiment_ids=[experiment_number(text) for text in message.experiment_ids],
         filter_text=message.filter,
         datasets=[(item.dataset_name, item.dataset_digest) for item in message.datasets or ()],
         order_by=[
@@ -655,7 +678,7 @@ def _model_answer(actor: Actor, model_id: str) -> dict[str, Any]:
 
 def _same(in_path: str, in_body: str) -> str:
     if in_path != in_body:
-        raise Invalid("The model id in the path and the one in the body differ.")
+        raise NotFound("The model id in the path and the one in the body differ.")
     return in_path
 
 
@@ -684,8 +707,8 @@ ROUTES: list[Route] = [
             ("POST", "create", create_run, CreateRun),
             ("GET", "get", get_run, RunId),
             ("POST", "update", update_run, UpdateRun),
-            ("POST", "delete", delete_run, RunOnly),
-            ("POST", "restore", restore_run, RunOnly),
+            ("POST", "delete", delete_run, RunId),
+            ("POST", "restore", restore_run, RunId),
             ("POST", "search", search_runs, SearchRuns),
             ("POST", "log-metric", log_metric, LogMetric),
             ("POST", "log-parameter", log_parameter, LogParam),

@@ -28,6 +28,7 @@ NOT_COMMANDS = {
     "core.commands.ensure_roles": "runs after a migration",
     "artifacts.commands.freeze": "a step of registering a version",
     "artifacts.commands.unfreeze": "a step of deleting a version",
+    "artifacts.commands.note_content": "a step of storing a file or a part of one",
     "artifacts.commands.collect_unreferenced": "housekeeping: removes what nothing refers to",
     "tracking.commands.active_experiment_location": "reads",
     "tracking.commands.open_run": "reads",

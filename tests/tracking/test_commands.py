@@ -202,7 +202,7 @@ def test_nobody_logs_metrics_to_anothers_model(dana_acts, mallory, run_id, exper
     assert [(m.key, m.value, m.run_id, m.dataset_name) for m in found.metrics] == [("acc", 0.9, run_id, "d")]
     who = access.Actor(user_id=mallory.pk, username="mallory", roles=frozenset({"data-scientist"}))
     theirs = commands.create_run(actor=who, experiment_id=commands.create_experiment(actor=who, name="mine")).run_id
-    with pytest.raises(NotFound):
+    with pytest.raises(Invalid, match="not yours"):
         commands.log_batch(actor=who, run_id=theirs, metrics=[MetricPoint("acc", 1.0, 1, 0, model_id)])
 
 
@@ -247,6 +247,11 @@ def test_samples_are_spread_from_first_to_last(count, most) -> None:
     assert len(chosen) == min(count, most)
     if most > 1 and count:
         assert (chosen[0], chosen[-1]) == (0, count - 1)
+
+
+def test_shares_are_those_of_ntile() -> None:
+    assert queries.spread(10, 4) == [0, 3, 6, 9]
+    assert queries.spread(11, 3) == [0, 4, 10]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -46,7 +46,7 @@ def runs(dana):
     [
         ("", "r4 r3 r1 r2 r0"),
         ("metrics.acc > 0.6", "r1 r2"),
-        ("metrics.acc != 0.5", "r1 r2"),
+        ("metrics.acc != 0.5", "r3 r1 r2"),
         ("metrics.acc >= 0", "r1 r2 r0"),
         ("params.model LIKE 'T%'", "r2"),
         ("params.model ILIKE 'tr__'", "r2 r0"),

@@ -213,8 +213,9 @@ class Registry(RuleBasedStateMachine):
         sections = {**(kept.sections if kept else {}), section: text}
         # Also without waking anybody, as an import or a crash between two commands would leave it.
         write = evidence.write_card if nth % 2 else write_card_alone
-        if self.attempt(lambda: write(actor=self.who(who), model_name=MODEL, version=version.number, sections=sections)):
-            self.makers[version.pk].add(who)
+        card = self.attempt(lambda: write(actor=self.who(who), model_name=MODEL, version=version.number, sections=sections))
+        if card is not None:  # the same words again are no new card, and stay the first writer's
+            self.makers[version.pk].add(card.written_by.username)
 
     @rule(
         who=PEOPLE, nth=NTH, place=PLACES,

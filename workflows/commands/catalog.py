@@ -115,10 +115,10 @@ def update_model(*, actor: Actor, model_name: str, **changes: str | None) -> Reg
 @transaction.atomic
 def delete_run(*, actor: Actor, run_id: str) -> None:
     """Delete a run. Raises Blocked while a registered version came from it: its lineage would end in nothing."""
+    tracking_commands.delete_run(actor=actor, run_id=run_id)  # first, so that who may not see the run learns nothing of it
     held = ModelVersion.objects.select_related("model").filter(run_id=run_id, deleted_at__isnull=True).first()
     if held is not None:
         raise Blocked(f"{held} came from this run; delete the version first, or keep the run as its evidence.")
-    tracking_commands.delete_run(actor=actor, run_id=run_id)
 
 
 def _may_leave(actor: Actor, subject: ModelVersion) -> None:

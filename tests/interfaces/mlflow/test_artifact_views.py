@@ -179,11 +179,5 @@ def test_the_small_upload_of_pages_is_neither_empty_nor_large(client, head, run)
     url = f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run[1]}&path=a/b.txt"
     assert client.post(url, b"", content_type="text/plain", **head).status_code == 400
     assert client.post(url, b"x" * (10 * 1024 * 1024 + 1), content_type="text/plain", **head).status_code == 400
-    assert client.post(url, b"x", content_type="text/plain", **head).json() == {}
+    assert client.post(url, b"x", content_type="text/plain", **head).content == b""
     assert content(client.get("/get-artifact", {"run_uuid": run[1], "path": "a/b.txt"}, **head)) == b"x"
-
-
-def test_what_is_not_offered_is_501(client, head) -> None:
-    for method, path in (("post", "mlflow-artifacts/mpu/create/d"), ("get", "mlflow-artifacts/presigned/d/f")):
-        answer = getattr(client, method)(f"/api/2.0/{path}", **head)
-        assert (answer.status_code, answer.json()["error_code"]) == (501, "NOT_IMPLEMENTED")

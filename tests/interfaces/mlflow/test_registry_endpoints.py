@@ -104,8 +104,20 @@ def test_tags_do_not_touch_the_time_of_the_last_change(call: Caller, model: str)
         ("GET", VERSIONS + "get", {"name": "credit", "version": "one"}, (400, "INVALID_PARAMETER_VALUE")),
         ("GET", VERSIONS + "get", {"name": "credit", "version": "9"}, (404, "RESOURCE_DOES_NOT_EXIST")),
         ("GET", VERSIONS + "get", {"name": "credit", "version": "99999999999"}, (404, "RESOURCE_DOES_NOT_EXIST")),
-        ("POST", VERSIONS + "create", {"name": "nope", "source": "s3://b"}, (404, "RESOURCE_DOES_NOT_EXIST")),
+        ("POST", VERSIONS + "create", {"name": "nope", "source": "s3://b/x"}, (404, "RESOURCE_DOES_NOT_EXIST")),
         ("POST", VERSIONS + "create", {"name": "credit", "source": "/etc"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("POST", VERSIONS + "create", {"name": "credit", "source": "s3://bucket"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("POST", VERSIONS + "create", {"name": "credit", "source": "models:/credit/Nowhere"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("GET", MODELS + "get", {"name": "a/b"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("POST", MODELS + "set-tag", {"name": "credit", "key": "a$", "value": "x"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("POST", MODELS + "rename", {"name": "credit", "newName": "other"}, (400, "INVALID_PARAMETER_VALUE")),
+        ("DELETE", MODELS + "alias", {"name": "credit", "alias": "a b"}, (400, "INVALID_PARAMETER_VALUE")),
+        (
+            "POST",
+            VERSIONS + "transition-stage",
+            {"name": "credit", "version": "1", "stage": "Staging", "archive_existing_versions": "true"},
+            (400, "INVALID_PARAMETER_VALUE"),
+        ),
         (
             "POST",
             VERSIONS + "transition-stage",
@@ -232,3 +244,18 @@ def test_a_runs_address_stays_one_and_its_files_are_in_the_manifest(call: Caller
     assert call.ok("GET", VERSIONS + "get-download-uri", name=model, version="1") == {"artifact_uri": f"runs:/{run.pk}/model"}
     assert ModelVersion.objects.get().content_digest.startswith("sha256:")
     assert ModelVersion.objects.get().files.count() == 2
+
+
+def test_a_copys_address_is_that_of_what_it_was_copied_from(call: Caller, model: str, run: Run) -> None:
+    first = call.ok("POST", VERSIONS + "create", name=model, source=f"runs:/{run.pk}/m", run_id=run.pk)["model_version"][
+        "version"
+    ]
+    call.ok("POST", MODELS + "create", name="copy")
+    call.ok("POST", VERSIONS + "create", name="copy", source=f"models:/{model}/{first}")
+    assert call.ok("GET", VERSIONS + "get-download-uri", name="copy", version="1") == {"artifact_uri": f"runs:/{run.pk}/m"}
+
+
+def test_a_run_that_is_not_here_cannot_be_deleted_though_a_version_names_it(call: Caller, model: str) -> None:
+    elsewhere = "0" * 32
+    call.ok("POST", VERSIONS + "create", name=model, source=f"runs:/{elsewhere}/m", run_id=elsewhere)
+    assert call.refused("POST", "runs/delete", run_id=elsewhere) == (404, "RESOURCE_DOES_NOT_EXIST")

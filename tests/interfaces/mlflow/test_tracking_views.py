@@ -154,10 +154,59 @@ def test_a_logged_model_is_made_filled_and_found(api, experiment, run_id) -> Non
         ("runs/search", {"experiment_ids": ["x"]}, "INVALID_PARAMETER_VALUE"),
         ("runs/create", {"experiment_id": "abc"}, "INVALID_PARAMETER_VALUE"),
         ("runs/log-metric", {"key": "m", "value": 1, "timestamp": 1}, "INVALID_PARAMETER_VALUE"),
+        ("runs/log-metric", {"runId": "x", "key": "m", "value": 1, "timestamp": 1}, "INVALID_PARAMETER_VALUE"),
+        ("runs/create", {}, "BAD_REQUEST"),
+        ("runs/create", {"experiment_id": "0", "tags": [{"key": "a"}, {"key": "a"}]}, "BAD_REQUEST"),
+        ("runs/create", {"experiment_id": "0", "tags": [{"key": "mlflow.runName", "value": ""}]}, "BAD_REQUEST"),
+        ("experiments/create", {"name": "f", "tags": [{"key": "a"}, {"key": "a"}]}, "RESOURCE_ALREADY_EXISTS"),
+        ("experiments/create", {"name": "f", "artifact_location": "hdfs://host/x"}, "INVALID_PARAMETER_VALUE"),
+        ("experiments/search", {"max_results": 1, "filter": "attributes.name = 'x'"}, "INVALID_PARAMETER_VALUE"),
+        ("logged-models/search", {}, "INVALID_PARAMETER_VALUE"),
+        ("logged-models/search", {"experiment_ids": [], "order_by": [{"field_name": "params.p"}]}, "INVALID_PARAMETER_VALUE"),
     ],
 )
 def test_a_refusal_has_the_code_the_client_knows(api, experiment, path, body, code) -> None:
     assert api.post(path, body, 400)["error_code"] == code
+
+
+def test_an_experiment_that_cannot_be_is_absent(api) -> None:
+    for number in ("-1", "99999999999999999999"):
+        api.get("experiments/get", 404, experiment_id=number)
+    api.get("experiments/get", 400, experiment_id="one")
+
+
+def test_a_location_is_kept_as_it_was_given(api) -> None:
+    made = api.post("experiments/create", {"name": "elsewhere", "artifact_location": "s3://bucket/x/"})
+    assert api.get("experiments/get", **made)["experiment"]["artifact_location"] == "s3://bucket/x/"
+    assert "//" not in api.post("runs/create", made)["run"]["info"]["artifact_uri"].removeprefix("s3://")
+
+
+def test_a_metric_names_its_data_set_whole(api, run_id) -> None:
+    point = {"run_id": run_id, "key": "m", "value": 1, "timestamp": 1}
+    api.post("runs/log-metric", {**point, "dataset_name": "d"}, 400)
+    api.post("runs/log-metric", {**point, "dataset_name": "d", "dataset_digest": "x"})
+
+
+def test_tags_of_a_new_run_may_have_any_sign_and_later_ones_not(api, experiment, run_id) -> None:
+    api.post("runs/create", {"experiment_id": experiment, "tags": [{"key": "a,b$", "value": "1"}]})
+    api.post("runs/set-tag", {"run_id": run_id, "key": "a,b$", "value": "1"}, 400)
+
+
+def test_where_the_old_name_of_an_id_was_never_known_it_names_nothing(api, run_id) -> None:
+    api.post("runs/delete", {"run_uuid": run_id}, 404)
+    api.post("runs/log-parameter", {"run_uuid": run_id, "key": "p", "value": "1"})
+
+
+def test_models_are_found_by_the_data_set_they_were_measured_on(api, experiment, run_id) -> None:
+    made = {"experiment_id": experiment}
+    ids = [api.post("logged-models", {**made, "name": name})["model"]["info"]["model_id"] for name in ("a", "b", "c")]
+    for model_id, digest in zip(ids, ("1", "2"), strict=False):
+        measured = {"model_id": model_id, "dataset_name": "d", "dataset_digest": digest}
+        api.post("runs/log-metric", {"run_id": run_id, "key": "acc", "value": 1, "timestamp": 1, **measured})
+    for datasets, names in (([{"dataset_name": "d"}], ["b", "a"]), ([{"dataset_name": "d", "dataset_digest": "1"}], ["a"])):
+        found = api.post("logged-models/search", {"experiment_ids": [experiment], "datasets": datasets})["models"]
+        assert sorted(m["info"]["name"] for m in found) == sorted(names)
+    api.post("logged-models/search", {"experiment_ids": [experiment], "datasets": [{"dataset_name": ""}]}, 400)
 
 
 def test_reads_are_one_statement_beside_the_sign_in(api, experiment, run_id, django_assert_num_queries, statements) -> None:
