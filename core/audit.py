@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -31,6 +34,7 @@ class Event(StrEnum):
     EXPERIMENT_DELETED = "experiment.deleted"
     EXPERIMENT_RESTORED = "experiment.restored"
     EXPERIMENT_TAGGED = "experiment.tagged"
+    EXPERIMENT_IMPORTED = "experiment.imported"
     RUN_CREATED = "run.created"
     RUN_UPDATED = "run.updated"
     RUN_DELETED = "run.deleted"
@@ -38,21 +42,28 @@ class Event(StrEnum):
     RUN_LOGGED = "run.logged"
     RUN_TAGGED = "run.tagged"
     RUN_INPUTS_LOGGED = "run.inputs_logged"
+    RUN_IMPORTED = "run.imported"
     LOGGED_MODEL_CREATED = "logged_model.created"
     LOGGED_MODEL_UPDATED = "logged_model.updated"
     LOGGED_MODEL_DELETED = "logged_model.deleted"
+    LOGGED_MODEL_IMPORTED = "logged_model.imported"
     MODEL_CREATED = "model.created"
     MODEL_UPDATED = "model.updated"
     MODEL_RENAMED = "model.renamed"
     MODEL_DELETED = "model.deleted"
     MODEL_TAGGED = "model.tagged"
+    MODEL_IMPORTED = "model.imported"
     VERSION_REGISTERED = "version.registered"
     VERSION_UPDATED = "version.updated"
     VERSION_DELETED = "version.deleted"
     VERSION_TAGGED = "version.tagged"
+    VERSION_IMPORTED = "version.imported"
     STAGE_ASSIGNED = "stage.assigned"
     ALIAS_ASSIGNED = "alias.assigned"
     ALIAS_REMOVED = "alias.removed"
+    PLACE_GRANDFATHERED = "place.grandfathered"
+    SERVER_IMPORTED = "server.imported"
+    SERVER_EXPORTED = "server.exported"
     DATASET_REGISTERED = "dataset.registered"
     LINEAGE_RECORDED = "lineage.recorded"
     POLICY_PUBLISHED = "policy.published"
@@ -140,10 +151,38 @@ def record(
     integers beyond 2^53 as text. scope: the registered model or experiment the event belongs to, for searching.
     Raises RuntimeError outside a transaction: an event apart from its change would prove nothing.
     """
+    _require_transaction(event)
+    _event(actor, event, Change(subject, scope, before, after, details), timezone.now()).save(force_insert=True)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an event tells of one subject, for ``record_many``; fields as in ``record``."""
+
+    subject: tuple[str, object]
+    scope: str = ""
+    before: Any = None
+    after: Any = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record_many(actor: Actor, event: Event, changes: Iterable[Change]) -> None:
+    """Insert one event of a kind for each of many subjects that one transaction changed, by few statements.
+
+    Raises RuntimeError outside a transaction.
+    """
+    _require_transaction(event)
+    now = timezone.now()
+    AuditEvent.objects.bulk_create([_event(actor, event, change, now) for change in changes], batch_size=500)
+
+
+def _require_transaction(event: Event) -> None:
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(f"{event} was recorded outside a transaction")
-    now = timezone.now()
-    subject_type, subject_id = subject[0], str(subject[1])
+
+
+def _event(actor: Actor, event: Event, change: Change, now: datetime) -> AuditEvent:
+    subject_type, subject_id = change.subject[0], str(change.subject[1])
     body: dict[str, Any] = {
         "action": event.value,
         "actor": {
@@ -155,22 +194,22 @@ def record(
         },
         "occurred_at": now.isoformat(timespec="microseconds"),
         "request_id": actor.request_id,
-        "scope": scope,
+        "scope": change.scope,
         "subject": {"type": subject_type, "id": subject_id},
     }
-    if before is not None:
-        body["before"] = before
-    if after is not None:
-        body["after"] = after
-    if details:
-        body["details"] = details
-    AuditEvent(
+    if change.before is not None:
+        body["before"] = change.before
+    if change.after is not None:
+        body["after"] = change.after
+    if change.details:
+        body["details"] = dict(change.details)
+    return AuditEvent(
         occurred_at=now,
         action=event.value,
         actor=actor.username,
         subject_type=subject_type,
         subject_id=subject_id,
-        scope=scope,
+        scope=change.scope,
         request_id=actor.request_id,
         body=canonical(body),
-    ).save(force_insert=True)
+    )

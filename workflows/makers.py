@@ -24,7 +24,8 @@ _RUNS = """WITH RECURSIVE chain(id, depth) AS (
 
 
 def makers_of(version: ModelVersion, *, requested_by: User | None) -> tuple[Maker, ...]:
-    """Return everyone in a version's provenance who may not decide on it, with the part each had; five statements.
+    """Return everyone in a version's provenance who may not decide on it, with the part each had; five statements,
+    and one or two more for what was imported.
 
     Who asked; who registered this version, or another with the very same content; who ran its training or a run around it; who
     logged the model; who wrote its model card.
@@ -34,6 +35,8 @@ def makers_of(version: ModelVersion, *, requested_by: User | None) -> tuple[Make
         makers.append(_maker(requested_by, "asked for this promotion"))
     if version.created_by is not None:
         makers.append(_maker(version.created_by, "registered this version"))
+    elif version.user_id_text:
+        makers += _said([version.user_id_text], "registered this version")
     if version.run_id:
         makers += _of_runs(version.run_id)
     if version.logged_model_id:
@@ -52,12 +55,24 @@ def _of_runs(run_id: str) -> list[Maker]:
     with connection.cursor() as cursor:
         cursor.execute(_RUNS, [run_id])
         depths = dict(cursor.fetchall())
-    runs = Run.objects.select_related("created_by__responsible").filter(pk__in=list(depths))
-    return [
+    runs = list(Run.objects.select_related("created_by__responsible").filter(pk__in=list(depths)))
+    imported = [run.user_id_text for run in runs if run.created_by is None and run.user_id_text]
+    return _said(imported, "ran its training") + [
         _maker(run.created_by, "ran its training" if run.pk == run_id else "ran the run around its training")
         for run in sorted(runs, key=lambda run: depths[run.pk])
         if run.created_by is not None
     ]
+
+
+def _said(names: list[str], part: str) -> list[Maker]:
+    """Return the accounts here of which another server said that they had a part, in what was imported from it.
+
+    Nobody proved those names, and so they give no rights; but whoever bears one stands back from deciding.
+    """
+    if not names:
+        return []
+    users = User.objects.select_related("responsible").filter(username__in=names).order_by("username")
+    return [_maker(user, f"{part} at the server it came from") for user in users]
 
 
 def _created(rows: Iterable[LoggedModel | ModelVersion], part: str) -> list[Maker]:

@@ -1,0 +1,66 @@
+"""Compare a source with what was imported from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.access import Actor
+from core.errors import NotFound
+from interfaces.moving.artifacts import Artifacts
+from interfaces.moving.comparing import Comparison, Line
+from interfaces.moving.importing import home_of
+from interfaces.moving.progress import Progress
+from interfaces.moving.source import Source
+from registry import import_commands as registry
+from registry.models import AliasAssignment, RegisteredModel, StageAssignment
+from registry.moving import MovedVersion
+from tracking.models import Imported, ImportedKind, ImportOrigin
+
+_KINDS = {
+    "experiments": ImportedKind.EXPERIMENT,
+    "runs": ImportedKind.RUN,
+    "logged models": ImportedKind.LOGGED_MODEL,
+    "models": ImportedKind.MODEL,
+    "versions": ImportedKind.VERSION,
+}
+
+
+def compare_import(
+    actor: Actor, source: Source, artifacts: Artifacts, progress: Progress, *, origin: str
+) -> list[Line]:
+    """Return how a source compares with what came from it. Raises NotFound if nothing came from there."""
+    found = ImportOrigin.objects.filter(name=origin).first()
+    if found is None:
+        raise NotFound(f"Nothing was imported from {origin} yet.")
+    rows = Imported.objects.filter(origin=found)
+
+    def location_of(kind: str, record: Any) -> tuple[str, str] | None:
+        if isinstance(record, MovedVersion):
+            # What lies with a run or logged model is compared with that.
+            here = RegisteredModel.objects.filter(name=record.model, deleted_at__isnull=True).exists()
+            place = registry.place_of(found, record) if here else None
+            return (record.address, place.folder) if place and not place.shared else None
+        row = rows.filter(kind=kind, source_id=record.id).first()
+        return (row.location, home_of(row)[0]) if row else None
+
+    def moved(kind: str, model: str, place: str) -> bool:
+        """Return whether what the import gave has ended, as a period does when somebody moves it."""
+        if kind == "stage":
+            row = rows.filter(kind=ImportedKind.STAGE, source_id=f"{model}/{place}").first()
+            ended = StageAssignment.objects.filter(stage=row.mark if row else "None", version__number=int(place))
+            return ended.filter(model__name=model, model__deleted_at=None, valid_to__isnull=False).exists()
+        alias = rows.filter(kind=ImportedKind.ALIAS, source_id=f"{model}@{place}").first()
+        gone = AliasAssignment.objects.filter(alias=place, version__number=int(alias.mark) if alias else 0)
+        return gone.filter(model__name=model, model__deleted_at=None, valid_to__isnull=False).exists()
+
+    experiments = {int(row.source_id): int(row.local_id) for row in rows.filter(kind=ImportedKind.EXPERIMENT)}
+    return Comparison(
+        actor,
+        source,
+        artifacts,
+        progress,
+        experiments=experiments,
+        expected=lambda kind: rows.filter(kind=_KINDS[kind]).count(),
+        location_of=location_of,
+        moved=moved,
+    ).run()
