@@ -87,6 +87,12 @@ class Connection:
         """End a transaction."""
         self._raw.execute("COMMIT")
 
+    def rollback(self) -> None:
+        """Undo a transaction, if one is open."""
+        if not self.postgresql and not self._raw.in_transaction:
+            return
+        self._raw.execute("ROLLBACK")
+
     def script(self, statements: str) -> None:
         """Carry out several statements, on SQLite."""
         self._raw.executescript(statements)

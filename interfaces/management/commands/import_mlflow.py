@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -31,7 +32,7 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--from", required=True, dest="source", metavar="URL", help="http(s)://…, sqlite:///path or postgresql://…"
+            "--from", required=True, dest="source", metavar="URL", help="http(s)://…, sqlite:///path, postgresql://… or an exported folder"
         )
         parser.add_argument("--artifacts", default="", metavar="ROOT", help="where the artifacts are: a folder or s3://bucket/prefix")
         parser.add_argument("--origin", default="", metavar="NAME", help="what the source is remembered as, unless by its address")
@@ -114,6 +115,10 @@ def opened(address: str, root: str) -> tuple[Source, Artifacts]:
     if address.startswith(("http://", "https://")):
         http = Http(address)
         return Server(http), Artifacts(http=http, root=root)
+    exported = Path(address)
+    if "://" not in address and (exported / "mlflow.db").is_file():
+        root = root or str(exported / "artifacts")
+        address = f"sqlite:///{exported / 'mlflow.db'}"
     return Database(Connection(address)), Artifacts(root=root)
 
 
