@@ -107,12 +107,12 @@ def import_models(*, actor: Actor, origin: ImportOrigin, models: Sequence[MovedM
 
 
 @transaction.atomic
-def import_version(*, actor: Actor, origin: ImportOrigin, version: MovedVersion, folder: str, files: bool = True) -> str:
+def import_version(*, actor: Actor, origin: ImportOrigin, version: MovedVersion, folder: str) -> str:
     """Take over a version whose files are here, below a folder; return "new", "changed" or "unchanged".
 
     Its content is frozen, digested and drawn into the lineage as that of a version registered here. Of one that is here already
-    only description, tags, status and times change. folder: "" for a prompt, which has no files. files: False if they could not
-    be had; it then has no digest, so no policy lets it pass. Raises Denied, NotFound.
+    only description, tags, status and times change. folder: "" for a prompt, which has no files. One whose files could not be had
+    has no digest, so no policy lets it pass. Raises Denied, NotFound, Conflict.
     """
     access.require(actor, Permission.SERVER_MOVE)
     owner = _held(origin, ImportedKind.MODEL, [version.model]).get(version.model)
@@ -125,7 +125,7 @@ def import_version(*, actor: Actor, origin: ImportOrigin, version: MovedVersion,
     now = timezone.now()
     held = ModelVersion.objects.filter(model=model, number=version.number).first()
     if held is None:
-        held = _register(actor, model, version, folder if files else "", now)
+        held = _register(actor, model, version, folder, now)
     elif row is None:
         raise Conflict(f"Version {version.number} of {version.model} was registered here, not at {origin.name}.")
     else:

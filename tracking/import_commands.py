@@ -355,6 +355,10 @@ def _refuse_strangers(table: str, origin: ImportOrigin, kind: ImportedKind, ids:
         )
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
 def _rows(origin: ImportOrigin, kind: ImportedKind, ids: Sequence[str] | None = None) -> list[Imported]:
     rows = Imported.objects.filter(origin=origin, kind=kind)
     return list(rows if ids is None else rows.filter(source_id__in=ids))

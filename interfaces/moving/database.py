@@ -127,6 +127,8 @@ class Connection:
 class Database:
     """An MLflow server by its database."""
 
+    lists_deleted_models = True
+
     def __init__(self, connection: Connection) -> None:
         """Look whether this is a database of a kind that is known. Raises Invalid."""
         self._db = connection

@@ -46,9 +46,13 @@ class Http:
 
     def open(self, path: str) -> http.client.HTTPResponse:
         """Return the answer to a GET to be read as a stream, on a connection of its own. Raises as ``get``."""
-        answer = self._ask(self._connected(), "GET", quote(path), None)
+        connection = self._connected()
+        answer = self._ask(connection, "GET", quote(path), None, Connection="close")
         if answer.status != 200:
-            raise _refusal(answer.status, answer.read(4096))
+            said = answer.read(4096)
+            connection.close()
+            raise _refusal(answer.status, said)
+        connection.close()  # the answer keeps the socket until it is read
         return answer
 
     def close(self) -> None:
@@ -84,9 +88,9 @@ class Http:
         raise AssertionError("unreachable")
 
     def _ask(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, **more: str
     ) -> http.client.HTTPResponse:
-        headers = dict(self._headers)
+        headers = {**self._headers, **more}
         if body is not None:
             headers["Content-Type"] = "application/json"
         connection.request(method, self._prefix + path, body=body, headers=headers)

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 import msgspec
+from django.db import transaction
 
 from artifacts import paths
 from core.access import Actor
@@ -25,6 +26,7 @@ from workflows.commands import imports as places
 
 POINTS = 10_000  # written in one transaction
 MODEL_POINTS = 1000
+MODELS = 20  # with all their versions
 SHOWN = 20  # names of a kind of trouble; all are counted
 
 T = TypeVar("T")
@@ -166,10 +168,17 @@ class Import:
         """Bring the artifacts of runs and logged models."""
         rows = Imported.objects.filter(origin=self.origin, kind__in=[ImportedKind.RUN, ImportedKind.LOGGED_MODEL])
         self._progress.step("artifacts", rows.count())
-        for row in rows.order_by("pk").iterator(chunk_size=BATCH):
-            folder, scope, must = home_of(row)
-            self._bring(row, folder, scope, must=must)
-            self._progress.advance()
+        for batch in _batches(rows.order_by("pk").iterator(chunk_size=BATCH), BATCH):
+            ids = [row.local_id for row in batch]
+            runs = dict(Run.objects.filter(pk__in=ids).values_list("pk", "experiment_id"))
+            models = {model.pk: model for model in LoggedModel.objects.filter(pk__in=ids)}
+            for row in batch:
+                model = models.get(row.local_id)
+                experiment_id = model.experiment_id if model else runs[row.local_id]
+                ready = model is not None and model.status == LoggedModelStatus.READY and model.deleted_ms is None
+                folder = tracking.folder_of(experiment_id, row.local_id)
+                self._bring(row, folder, f"experiment:{experiment_id}", must=ready)
+                self._progress.advance()
         self._progress.end(f"{self.outcome.said('files')}, {self.outcome.missing.count} could not be had")
 
     def _models(self) -> None:
@@ -180,9 +189,13 @@ class Import:
                 versions.setdefault(version.model, []).append(version)
             for what in registry.import_models(actor=self._actor, origin=self.origin, models=models, team=self._team).values():
                 self.outcome.count("models", what)
-            for model in models:
-                self._versions(model, versions.get(model.name, []))
-                self._progress.advance()
+            for some in _batches(models, MODELS):
+                for model in some:
+                    self._own_files(versions.get(model.name, []))
+                with transaction.atomic():  # each command has a savepoint in it: one wait for the disk instead of one for each
+                    for model in some:
+                        self._versions(model, versions.get(model.name, []))
+                self._progress.advance(len(some))
         self._progress.end(f"{self.outcome.said('models')}; versions: {self.outcome.said('versions')}")
         if self.outcome.grandfathered.count:
             self._progress.say(f"  {self.outcome.grandfathered.count} hold a governed place without a decision of ours")
@@ -208,15 +221,19 @@ class Import:
         for name in placed.refused:
             self.outcome.refused.add(name)
 
+    def _own_files(self, versions: Sequence[MovedVersion]) -> None:
+        """Bring the files of versions that lie with no run or logged model."""
+        for version in versions:
+            place = registry.place_of(self.origin, version)
+            if place is not None and not place.shared and not self._is_here(version):
+                there = self._bring_folder(version.address, place.folder, "", f"version {version.id}")
+                if not there:
+                    self.outcome.missing.add(f"version {version.id}: nothing is at {version.address}")
+
     def _version(self, version: MovedVersion) -> str:
         place = registry.place_of(self.origin, version)
-        if place is None:
-            return registry.import_version(actor=self._actor, origin=self.origin, version=version, folder="")
-        if not place.shared and not self._is_here(version):
-            there = self._bring_folder(version.address, place.folder, "", f"version {version.id}")
-            if not there:
-                self.outcome.missing.add(f"version {version.id}: nothing is at {version.address}")
-        return registry.import_version(actor=self._actor, origin=self.origin, version=version, folder=place.folder)
+        folder = place.folder if place is not None else ""
+        return registry.import_version(actor=self._actor, origin=self.origin, version=version, folder=folder)
 
     def _is_here(self, version: MovedVersion) -> bool:
         """Return whether the version's own files were brought before; they cannot change since."""
@@ -283,16 +300,6 @@ class Import:
     def _at_home(self, record: R) -> R:
         """Return a record with the id that its experiment has here."""
         return msgspec.structs.replace(record, experiment_id=self.experiments[record.experiment_id])
-
-
-def home_of(row: Imported) -> tuple[str, str, bool]:
-    """Return the folder here of an imported run or logged model, the scope of its events, and whether it must have files."""
-    if row.kind == ImportedKind.RUN:
-        experiment_id = Run.objects.values_list("experiment_id", flat=True).get(pk=row.local_id)
-        return tracking.folder_of(experiment_id, row.local_id), f"experiment:{experiment_id}", False
-    model = LoggedModel.objects.get(pk=row.local_id)
-    ready = model.status == LoggedModelStatus.READY and model.deleted_ms is None
-    return tracking.folder_of(model.experiment_id, row.local_id), f"experiment:{model.experiment_id}", ready
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

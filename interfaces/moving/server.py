@@ -20,6 +20,8 @@ _MOST_POINTS = 25_000  # in one answer
 class Server:
     """An MLflow server by its address."""
 
+    lists_deleted_models = False
+
     def __init__(self, http: Http) -> None:
         """Ask the server for its experiments once. Raises NotFound if it is not reached, Denied, Invalid if it is no MLflow server."""
         self._http = http

@@ -13,6 +13,8 @@ from tracking.moving import MovedExperiment, MovedLoggedModel, MovedPoint, Moved
 class Source(Protocol):
     """A server that is read: all of it in batches, each of which may be read again."""
 
+    lists_deleted_models: bool  # whether logged models that were deleted are among what it yields
+
     def counts(self) -> dict[str, int]:
         """Return how many there are of each kind, as far as that is known beforehand."""
 

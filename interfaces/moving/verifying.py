@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from core.access import Actor
 from core.errors import NotFound
 from interfaces.moving.artifacts import Artifacts
 from interfaces.moving.comparing import Comparison, Line
-from interfaces.moving.importing import home_of
 from interfaces.moving.progress import Progress
 from interfaces.moving.source import Source
 from registry import import_commands as registry
 from registry.models import AliasAssignment, RegisteredModel, StageAssignment
 from registry.moving import MovedVersion
-from tracking.models import Imported, ImportedKind, ImportOrigin
+from tracking.import_commands import folder_of
+from tracking.models import Imported, ImportedKind, ImportOrigin, LoggedModel
 
 _KINDS = {
     "experiments": ImportedKind.EXPERIMENT,
@@ -33,6 +35,7 @@ def compare_import(
     if found is None:
         raise NotFound(f"Nothing was imported from {origin} yet.")
     rows = Imported.objects.filter(origin=found)
+    experiments = {int(row.source_id): int(row.local_id) for row in rows.filter(kind=ImportedKind.EXPERIMENT)}
 
     def location_of(kind: str, record: Any) -> tuple[str, str] | None:
         if isinstance(record, MovedVersion):
@@ -40,8 +43,15 @@ def compare_import(
             here = RegisteredModel.objects.filter(name=record.model, deleted_at__isnull=True).exists()
             place = registry.place_of(found, record) if here else None
             return (record.address, place.folder) if place and not place.shared else None
-        row = rows.filter(kind=kind, source_id=record.id).first()
-        return (row.location, home_of(row)[0]) if row else None
+        home = experiments.get(record.experiment_id)
+        return (record.artifact_uri, folder_of(home, record.id)) if home is not None else None
+
+    def expected(kind: str) -> int:
+        held = rows.filter(kind=_KINDS[kind])
+        if kind == "logged models" and not source.lists_deleted_models:
+            alive = LoggedModel.objects.filter(pk=OuterRef("local_id"), deleted_ms__isnull=True)
+            held = held.filter(Exists(alive))
+        return held.count()
 
     def moved(kind: str, model: str, place: str) -> bool:
         """Return whether what the import gave has ended, as a period does when somebody moves it."""
@@ -53,14 +63,13 @@ def compare_import(
         gone = AliasAssignment.objects.filter(alias=place, version__number=int(alias.mark) if alias else 0)
         return gone.filter(model__name=model, model__deleted_at=None, valid_to__isnull=False).exists()
 
-    experiments = {int(row.source_id): int(row.local_id) for row in rows.filter(kind=ImportedKind.EXPERIMENT)}
     return Comparison(
         actor,
         source,
         artifacts,
         progress,
         experiments=experiments,
-        expected=lambda kind: rows.filter(kind=_KINDS[kind]).count(),
+        expected=expected,
         location_of=location_of,
         moved=moved,
     ).run()

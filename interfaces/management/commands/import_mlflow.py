@@ -50,10 +50,10 @@ class Command(OperatorCommand):
                 progress.say(note)
             outcome = Outcome()
             if not options["check"]:
+                self._reachable(source, artifacts, allowed=options["allow_missing_artifacts"])
                 work = Import(
                     actor, source, artifacts, progress, origin=origin, team=options["team"], again=options["again"]
                 )
-                self._reachable(source, artifacts, allowed=options["allow_missing_artifacts"])
                 outcome = work.run()
             lines = compare_import(actor, source, artifacts, progress, origin=origin)
         finally:
