@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.contrib.auth.models import Group
@@ -15,7 +15,7 @@ from artifacts import commands as artifacts
 from artifacts import paths
 from core import access, audit
 from core.access import Actor, Permission
-from core.audit import Event
+from core.audit import Change, Event
 from core.errors import Conflict, NotFound
 from registry import manifest, names, provenance, rows, stages
 from registry.manifest import Manifest
@@ -29,7 +29,6 @@ from registry.models import (
 )
 from registry.moving import MovedModel, MovedVersion
 from registry.sources import Source
-from tracking import sql
 from tracking.import_commands import folder_of
 from tracking.models import Imported, ImportedKind, ImportOrigin, LoggedModel, Run
 from tracking.moving import mark
@@ -106,76 +105,84 @@ def import_models(*, actor: Actor, origin: ImportOrigin, models: Sequence[MovedM
     return outcome
 
 
-@transaction.atomic
-def import_version(*, actor: Actor, origin: ImportOrigin, version: MovedVersion, folder: str) -> str:
-    """Take over a version whose files are here, below a folder; return "new", "changed" or "unchanged".
+@dataclass
+class Taken:
+    """What became of versions, by model/number: "new", "changed" or "unchanged"; refused: why it is not here."""
 
-    Its content is frozen, digested and drawn into the lineage as that of a version registered here. Of one that is here already
-    only description, tags, status and times change. folder: "" for a prompt, which has no files. One whose files could not be had
-    has no digest, so no policy lets it pass. Raises Denied, NotFound, Conflict.
+    done: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+@transaction.atomic
+def import_versions(*, actor: Actor, origin: ImportOrigin, versions: Sequence[MovedVersion], folders: Mapping[str, str]) -> Taken:
+    """Take over versions whose files are here, each below its folder.
+
+    Their content is frozen, digested and drawn into the lineage as that of a version registered here. Of one that is here already
+    only description, tags, status and times change. folders: model/number -> folder, "" for a prompt, which has no files. One
+    whose files could not be had has no digest, so no policy lets it pass. Raises Denied.
     """
     access.require(actor, Permission.SERVER_MOVE)
-    owner = _held(origin, ImportedKind.MODEL, [version.model]).get(version.model)
-    model = RegisteredModel.objects.filter(pk=int(owner.local_id), deleted_at__isnull=True).first() if owner else None
-    if model is None:
-        raise NotFound(f"There is no model {version.model!r} from {origin.name}.")
-    row, digest = _held(origin, ImportedKind.VERSION, [version.id]).get(version.id), mark(version)
-    if row is not None and row.mark == digest:
-        return "unchanged"
-    now = timezone.now()
-    held = ModelVersion.objects.filter(model=model, number=version.number).first()
-    if held is None:
-        held = _register(actor, model, version, folder, now)
-    elif row is None:
-        raise Conflict(f"Version {version.number} of {version.model} was registered here, not at {origin.name}.")
-    else:
-        held.description, held.status_message = version.description, version.status_message
-        held.updated_ms = version.updated_ms
-        held.save(update_fields=["description", "status_message", "updated_ms"])
-        ModelVersionTag.objects.filter(version=held).delete()
+    taken, now = Taken(), timezone.now()
+    noted = _held(origin, ImportedKind.VERSION, [version.id for version in versions])
+    models = _models(origin, versions)
+    stale = [v for v in versions if v.id not in noted or noted[v.id].mark != mark(v)]
+    here = {
+        (found.model_id, found.number): found
+        for found in ModelVersion.objects.filter(model__in=list(models.values()), number__in={v.number for v in stale})
+    }
+    taken.done |= {version.id: "unchanged" for version in versions}
+    fresh: list[tuple[MovedVersion, ModelVersion]] = []
+    again: list[tuple[MovedVersion, ModelVersion]] = []
+    for version in stale:
+        model = models.get(version.model)
+        held = here.get((model.pk, version.number)) if model else None
+        if model is None:
+            del taken.done[version.id]
+            taken.refused[version.id] = "its model was deleted here"
+        elif held is None:
+            fresh.append((version, ModelVersion(model=model, number=version.number)))
+        elif version.id in noted:
+            held.model = model
+            again.append((version, held))
+        else:
+            del taken.done[version.id]
+            taken.refused[version.id] = f"version {version.number} of this model was registered here"
+    _register(actor, fresh, folders, now)
+    _change(again)
     ModelVersionTag.objects.bulk_create(
-        [ModelVersionTag(version=held, key=key, value=value) for key, value in version.tags.items()]
+        [ModelVersionTag(version=held, key=key, value=value) for v, held in [*fresh, *again] for key, value in v.tags.items()],
+        batch_size=500,
     )
-    _note(origin, ImportedKind.VERSION, version.id, str(held.pk), version.address, digest)
-    audit.record(
-        actor,
-        Event.VERSION_IMPORTED,
-        subject=("model_version", f"{model.name}/{held.number}"),
-        scope=f"model:{model.pk}",
-        after={
-            "origin": origin.name,
-            "source": version.source,
-            "location": version.address,
-            "user": version.user,
-            "digest": digest,
-            "content_digest": held.content_digest,
-            "size_bytes": held.size_bytes,
-            "tags": version.tags,
-        },
-    )
-    return "changed" if row else "new"
+    _note_versions(origin, [*fresh, *again])
+    audit.record_many(actor, Event.VERSION_IMPORTED, [_told(origin, v, held) for v, held in [*fresh, *again]])
+    taken.done |= {v.id: "new" for v, _ in fresh} | {v.id: "changed" for v, _ in again}
+    return taken
 
 
-def place_of(origin: ImportOrigin, version: MovedVersion) -> Place | None:
-    """Return where the files of a version lie here: with the run or logged model that has them, else in a folder of its own.
+def places_of(origin: ImportOrigin, versions: Sequence[MovedVersion]) -> dict[str, Place | None]:
+    """Return where the files of versions lie here: with the run or logged model that has them, else in a folder of their own.
 
-    None for what has no files, a prompt. Reads only.
+    None for what has no files, a prompt. Reads only, by four statements.
     """
-    address = version.address
-    if names.is_prompt(version.tags):
-        return None
-    found = _IDS.findall(f"{address} {version.run_id}")
-    for row in Imported.objects.filter(
-        origin=origin, kind__in=[ImportedKind.RUN, ImportedKind.LOGGED_MODEL], source_id__in=found
-    ).order_by("-kind"):
-        inside = _below(address, row.location, row.source_id)
-        if inside is not None:
-            table = "tracking_run" if row.kind == ImportedKind.RUN else "tracking_loggedmodel"
-            ((experiment_id,),) = sql.fetch(f"SELECT experiment_id FROM {table} WHERE id = %s", [row.local_id])
-            return Place(paths.join(folder_of(experiment_id, row.local_id), paths.safe(inside)), shared=True)
-    owner = _held(origin, ImportedKind.MODEL, [version.model])[version.model]
-    # The number of no experiment: nobody may read or write there but through the version.
-    return Place(f"{MAX_ID}/versions/{owner.local_id}/{version.number}", shared=False)
+    wanted = {v.id: _IDS.findall(f"{v.address} {v.run_id}") for v in versions if not names.is_prompt(v.tags)}
+    ids = {each for found in wanted.values() for each in found}
+    kinds = [ImportedKind.RUN, ImportedKind.LOGGED_MODEL]
+    rows = {row.source_id: row for row in Imported.objects.filter(origin=origin, kind__in=kinds, source_id__in=ids)}
+    experiments = dict(Run.objects.filter(pk__in=rows).values_list("pk", "experiment_id"))
+    experiments |= dict(LoggedModel.objects.filter(pk__in=rows).values_list("pk", "experiment_id"))
+    owners = _held(origin, ImportedKind.MODEL, list({version.model for version in versions}))
+    places: dict[str, Place | None] = {}
+    for version in versions:
+        places[version.id] = None
+        # The number of no experiment: nobody may read or write there but through the version.
+        if version.id in wanted and version.model in owners:
+            places[version.id] = Place(f"{MAX_ID}/versions/{owners[version.model].local_id}/{version.number}", shared=False)
+        for row in sorted((rows[i] for i in wanted.get(version.id, []) if i in rows), key=lambda row: row.kind):
+            inside = _below(version.address, row.location, row.source_id)
+            if inside is not None and row.local_id in experiments:
+                folder = paths.join(folder_of(experiments[row.local_id], row.local_id), paths.safe(inside))
+                places[version.id] = Place(folder, shared=True)
+    return places
 
 
 def _below(address: str, location: str, record_id: str) -> str | None:
@@ -186,51 +193,97 @@ def _below(address: str, location: str, record_id: str) -> str | None:
     return None
 
 
-def _register(actor: Actor, model: RegisteredModel, version: MovedVersion, folder: str, now: datetime) -> ModelVersion:
-    location = paths.uri(folder) if folder else ""
-    found = _source(version, location)
-    content = _freeze(model, version.number, folder)
-    held = ModelVersion(
-        model=model,
-        number=version.number,
-        description=version.description,
-        source=found.source,
-        storage_location=location,
-        run_id=version.run_id,
-        run_link=version.run_link,
-        logged_model_id=found.logged_model_id,
-        status=version.status if version.status in VersionStatus.values else VersionStatus.READY,
-        status_message=version.status_message,
-        content_digest=content.digest,
-        size_bytes=content.size_bytes,
-        mlmodel=manifest.mlmodel(content),
-        user_id_text=version.user[:256],
-        created_ms=version.created_ms,
-        updated_ms=version.updated_ms,
-    )
-    held.save(force_insert=True)
-    ModelVersionFile.objects.bulk_create(
-        [ModelVersionFile(version=held, path=f.path, digest=f.digest, size_bytes=f.size_bytes) for f in content.files]
-    )
-    RegisteredModel.objects.filter(pk=model.pk, next_number__lte=version.number).update(next_number=version.number + 1)
-    stages.begin(held, actor=actor, at=now)
-    provenance.record(held, found, content, at=now)
-    return held
+def _models(origin: ImportOrigin, versions: Sequence[MovedVersion]) -> dict[str, RegisteredModel]:
+    """Return the models of versions that are here still, by the name they have at the source."""
+    owners = _held(origin, ImportedKind.MODEL, list({version.model for version in versions}))
+    alive = RegisteredModel.objects.filter(pk__in=[int(row.local_id) for row in owners.values()], deleted_at__isnull=True)
+    by_id = {str(model.pk): model for model in alive}
+    return {name: by_id[row.local_id] for name, row in owners.items() if row.local_id in by_id}
 
 
-def _source(version: MovedVersion, location: str) -> Source:
+def _register(
+    actor: Actor, fresh: Sequence[tuple[MovedVersion, ModelVersion]], folders: Mapping[str, str], now: datetime
+) -> None:
+    logged_ids = {i for v, _ in fresh for i in _IDS.findall(f"{v.address} {v.source}") if i.startswith("m-")}
+    logged = {model.pk: model for model in LoggedModel.objects.filter(pk__in=logged_ids)}
+    run_ids = {v.run_id for v, _ in fresh} | {model.source_run_id for model in logged.values()}
+    runs = {run.pk: run for run in Run.objects.filter(pk__in=run_ids - {""})}
+    drawn, files, numbers = [], [], dict[int, int]()
+    for version, held in fresh:
+        folder = folders.get(version.id, "")
+        source = _source(version, paths.uri(folder) if folder else "", logged, runs)
+        content = _freeze(held.model, version.number, folder)
+        held.description, held.source, held.storage_location = version.description, source.source, source.storage_location
+        held.run_id, held.run_link, held.logged_model_id = version.run_id, version.run_link, source.logged_model_id
+        held.status = version.status if version.status in VersionStatus.values else VersionStatus.READY
+        held.status_message, held.user_id_text = version.status_message, version.user[:256]
+        held.created_ms, held.updated_ms = version.created_ms, version.updated_ms
+        held.content_digest, held.size_bytes, held.mlmodel = content.digest, content.size_bytes, manifest.mlmodel(content)
+        drawn.append((held, source, content))
+        numbers[held.model_id] = max(version.number, numbers.get(held.model_id, 0))
+    ModelVersion.objects.bulk_create([held for _, held in fresh], batch_size=100)
+    for held, _, content in drawn:
+        files += [ModelVersionFile(version=held, path=f.path, digest=f.digest, size_bytes=f.size_bytes) for f in content.files]
+    ModelVersionFile.objects.bulk_create(files, batch_size=500)
+    for model_id, number in numbers.items():
+        RegisteredModel.objects.filter(pk=model_id, next_number__lte=number).update(next_number=number + 1)
+    for held, _, _ in drawn:
+        stages.begin(held, actor=actor, at=now)
+    if drawn:
+        provenance.record_all(drawn, at=now)
+
+
+def _change(again: Sequence[tuple[MovedVersion, ModelVersion]]) -> None:
+    for version, held in again:
+        held.description, held.status_message = version.description, version.status_message
+        held.updated_ms = version.updated_ms
+    changed = [held for _, held in again]
+    ModelVersion.objects.bulk_update(changed, ["description", "status_message", "updated_ms"], batch_size=100)
+    ModelVersionTag.objects.filter(version__in=changed).delete()
+
+
+def _source(version: MovedVersion, location: str, logged: Mapping[str, LoggedModel], runs: Mapping[str, Run]) -> Source:
     """Return where a version came from, in addresses of this server: those of the other would lead nowhere."""
     kept = version.source.startswith(("runs:/", "models:/")) or not location
-    logged_id = next((i for i in _IDS.findall(f"{version.address} {version.source}") if i.startswith("m-")), "")
-    logged = LoggedModel.objects.filter(pk=logged_id).first() if logged_id else None
-    run_id = version.run_id or (logged.source_run_id if logged else "")
-    return Source(
-        version.source if kept else location,
-        location,
-        run_id,
-        logged.pk if logged else "",
-        Run.objects.filter(pk=run_id).first() if run_id else None,
-        logged,
+    found = next((logged[i] for i in _IDS.findall(f"{version.address} {version.source}") if i in logged), None)
+    run_id = version.run_id or (found.source_run_id if found else "")
+    return Source(version.source if kept else location, location, run_id, found.pk if found else "", runs.get(run_id), found)
+
+
+def _told(origin: ImportOrigin, version: MovedVersion, held: ModelVersion) -> Change:
+    return Change(
+        ("model_version", f"{version.model}/{version.number}"),
+        f"model:{held.model_id}",
+        after={
+            "origin": origin.name,
+            "source": version.source,
+            "location": version.address,
+            "user": version.user,
+            "digest": mark(version),
+            "content_digest": held.content_digest,
+            "size_bytes": held.size_bytes,
+            "tags": version.tags,
+        },
+    )
+
+
+def _note_versions(origin: ImportOrigin, written: Sequence[tuple[MovedVersion, ModelVersion]]) -> None:
+    Imported.objects.bulk_create(
+        [
+            Imported(
+                origin=origin,
+                kind=ImportedKind.VERSION,
+                source_id=version.id,
+                local_id=str(held.pk),
+                location=version.address[:2200],
+                mark=mark(version),
+            )
+            for version, held in written
+        ],
+        update_conflicts=True,
+        unique_fields=["origin", "kind", "source_id"],
+        update_fields=["mark", "location"],
+        batch_size=100,
     )
 
 

@@ -93,9 +93,22 @@ class Draft:
         return f"{self.kind.value}:{self.name}"
 
 
-def record(nodes: Iterable[Draft], links: Iterable[tuple[Draft, Draft, EdgeKind]], *, at: datetime, digest: str = "") -> None:
+Links = Iterable[tuple[Draft, Draft, EdgeKind]]
+
+
+def record(nodes: Iterable[Draft], links: Links, *, at: datetime, digest: str = "") -> None:
     """Write nodes and the edges between them, cause first, where there are none yet: three statements however many there are."""
-    drafts = {draft.key: draft for draft in nodes}
+    record_all([(nodes, links, digest)], at=at)
+
+
+def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datetime) -> None:
+    """Write several graphs at once, each of nodes, edges and the digest that these bear, as ``record`` writes one."""
+    drafts: dict[str, Draft] = {}
+    drawn: dict[tuple[str, str, EdgeKind], str] = {}
+    for nodes, links, digest in parts:
+        drafts |= {draft.key: draft for draft in nodes}
+        for cause, effect, kind in links:
+            drawn.setdefault((cause.key, effect.key, kind), digest)
     # In one order everywhere, so that two writers of the same nodes wait for each other instead of dead-locking.
     LineageNode.objects.bulk_create(
         [
@@ -104,15 +117,14 @@ def record(nodes: Iterable[Draft], links: Iterable[tuple[Draft, Draft, EdgeKind]
         ],
         ignore_conflicts=True,
     )
-    links = list(links)
-    if not links:
+    if not drawn:
         return
     ids = dict(LineageNode.objects.filter(key__in=drafts).values_list("key", "id"))
-    edges = {(ids[cause.key], ids[effect.key], kind) for cause, effect, kind in links}
+    edges = {(ids[cause], ids[effect], kind): digest for (cause, effect, kind), digest in drawn.items()}
     LineageEdge.objects.bulk_create(
         [
             LineageEdge(source_id=cause, target_id=effect, kind=kind, valid_from=at, digest=digest)
-            for cause, effect, kind in sorted(edges)
+            for (cause, effect, kind), digest in sorted(edges.items())
         ],
         ignore_conflicts=True,
     )

@@ -93,7 +93,7 @@ def models(actor: Actor, names: Sequence[str]) -> list[MovedModel]:
              WHERE deleted_at IS NULL AND name IN ({marks})""",
         names,
     )
-    return [MovedModel(*row[1:], tags.get(row[0], {}), aliases.get(row[0], {})) for row in rows]
+    return [MovedModel(*(*row[1:], tags.get(row[0], {}), aliases.get(row[0], {}))) for row in rows]
 
 
 def versions(actor: Actor, model_names: Sequence[str]) -> list[MovedVersion]:
@@ -116,7 +116,7 @@ def versions(actor: Actor, model_names: Sequence[str]) -> list[MovedVersion]:
               FROM {joined} WHERE {which} ORDER BY m.id, v.number""",
         model_names,
     )
-    return [MovedVersion(*row[1:], tags.get(row[0], {})) for row in rows]
+    return [MovedVersion(*(*row[1:], tags.get(row[0], {}))) for row in rows]
 
 
 def manifests(actor: Actor, model_name: str) -> dict[int, dict[str, tuple[str, int]]]:

@@ -174,8 +174,8 @@ def import_model_points(*, actor: Actor, points: Sequence[MovedPoint]) -> None:
     same = "run_id = %s AND key = %s AND timestamp_ms = %s AND step = %s AND value = %s"
     with connection.cursor() as cursor:
         for p in points:
-            which = [p.run_id, p.key, p.timestamp_ms, p.step, p.value]
-            about = [p.model_id, p.dataset_name, p.dataset_digest]
+            which: list[Any] = [p.run_id, p.key, p.timestamp_ms, p.step, p.value]
+            about: list[Any] = [p.model_id, p.dataset_name, p.dataset_digest]
             cursor.execute(f"SELECT is_nan, model_id FROM tracking_metricpoint WHERE {same}", which)
             held = cursor.fetchall()
             if any(model_id == p.model_id for _, model_id in held):
@@ -229,8 +229,17 @@ def import_logged_models(*, actor: Actor, origin: ImportOrigin, models: Sequence
     }  # fmt: skip
     rows = [
         (
-            m.id, m.experiment_id, m.name, m.model_type, m.status, _uri(m), m.source_run_id, m.created_ms, m.updated_ms, m.deleted_ms,
-        )  # fmt: skip
+            m.id,
+            m.experiment_id,
+            m.name,
+            m.model_type,
+            m.status,
+            _uri(m),
+            m.source_run_id,
+            m.created_ms,
+            m.updated_ms,
+            m.deleted_ms,
+        )
         for m in chosen
     ]
     sql.insert_many("tracking_loggedmodel", columns, rows, _over("id", columns))

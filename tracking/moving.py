@@ -161,7 +161,7 @@ def experiments(actor: Actor, ids: Sequence[int] | None = None) -> Iterator[Move
     for part in _parts(rows):
         tags = _pairs("tracking_experimenttag", "experiment_id", [row[0] for row in part])
         for row in part:
-            yield MovedExperiment(*row, tags.get(row[0], {}))
+            yield MovedExperiment(*(*row, tags.get(row[0], {})))
 
 
 def run_ids(actor: Actor) -> Iterator[list[str]]:
@@ -186,7 +186,7 @@ def runs(actor: Actor, ids: Sequence[str]) -> list[MovedRun]:
         ids,
     ):
         listed = msgspec.json.decode(given) if isinstance(given, str) else given
-        used.setdefault(run_id, []).append(MovedDataset(*dataset, {tag["key"]: tag["value"] for tag in listed}))
+        used.setdefault(run_id, []).append(MovedDataset(*(*dataset, {tag["key"]: tag["value"] for tag in listed})))
     inputs: dict[str, list[str]] = {}
     outputs: dict[str, dict[str, int]] = {}
     for run_id, model_id, direction, step in sql.fetch(
@@ -203,12 +203,14 @@ def runs(actor: Actor, ids: Sequence[str]) -> list[MovedRun]:
     )
     return [
         MovedRun(
-            *row,
-            params.get(row[0], {}),
-            tags.get(row[0], {}),
-            sorted(used.get(row[0], []), key=lambda d: (d.name, d.digest)),
-            sorted(inputs.get(row[0], [])),
-            outputs.get(row[0], {}),
+            *(
+                *row,
+                params.get(row[0], {}),
+                tags.get(row[0], {}),
+                sorted(used.get(row[0], []), key=lambda d: (d.name, d.digest)),
+                sorted(inputs.get(row[0], [])),
+                outputs.get(row[0], {}),
+            )
         )
         for row in rows
     ]
@@ -229,7 +231,7 @@ def model_points(actor: Actor, model_ids: Sequence[str]) -> Iterator[MovedPoint]
     statement = f"""SELECT run_id, key, timestamp_ms, step, value, is_nan, model_id, dataset_name, dataset_digest
                       FROM tracking_metricpoint WHERE model_id IN ({sql.marks(model_ids)})"""
     for row in _stream(statement, model_ids):
-        yield MovedPoint(*row[:5], bool(row[5]), *row[6:])
+        yield MovedPoint(*(*row[:5], bool(row[5]), *row[6:]))
 
 
 def logged_models(actor: Actor, ids: Sequence[str]) -> list[MovedLoggedModel]:
@@ -241,7 +243,7 @@ def logged_models(actor: Actor, ids: Sequence[str]) -> list[MovedLoggedModel]:
               FROM tracking_loggedmodel WHERE id IN ({sql.marks(ids)})""",
         ids,
     )
-    return [MovedLoggedModel(*row, params.get(row[0], {}), tags.get(row[0], {})) for row in rows]
+    return [MovedLoggedModel(*(*row, params.get(row[0], {}), tags.get(row[0], {}))) for row in rows]
 
 
 def known_status(status: str) -> str:

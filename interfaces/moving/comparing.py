@@ -16,13 +16,12 @@ from interfaces.moving.artifacts import Artifacts, Unreachable, digest
 from interfaces.moving.progress import Progress
 from interfaces.moving.source import Source
 from registry import moving as registry
-from registry.moving import MovedModel, MovedVersion
 from tracking import moving as tracking
-from tracking.moving import MovedExperiment, MovedLoggedModel, MovedPoint, MovedRun, Sum
+from tracking.moving import MovedLoggedModel, MovedPoint, MovedRun, Sum
 
 _SHOWN = 20
 
-Record = TypeVar("Record", MovedExperiment, MovedRun, MovedLoggedModel, MovedModel, MovedVersion)
+Record = TypeVar("Record", MovedRun, MovedLoggedModel)
 
 
 @dataclass
@@ -182,7 +181,7 @@ class Comparison:
             self.files.see(f"{name}: {path}", theirs, _stored(here[path]) if path in here else None)
 
     def _at_home(self, record: Record) -> Record:
-        local = self._experiments.get(record.experiment_id, -1)  # type: ignore[union-attr]
+        local = self._experiments.get(record.experiment_id, -1)
         return msgspec.structs.replace(record, experiment_id=local)
 
     def _closed(self, line: Line, kind: str) -> Line:
@@ -202,10 +201,15 @@ def table(lines: Sequence[Line], *, there: str = "source", here: str = "here") -
     for line in lines:
         same = line.digest_there == line.digest_here
         shown = line.digest_here[:16] if same else f"{line.digest_there[:16]} / {line.digest_here[:16]}"
-        rows.append((line.kind, str(line.there), str(line.here), shown, "same" if not line.differences else f"{line.differences} differ"))
+        rows.append(
+            (line.kind, str(line.there), str(line.here), shown, "same" if not line.differences else f"{line.differences} differ")
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     return [
-        "  ".join(cell.rjust(width) if i in (1, 2) else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            cell.rjust(width) if i in (1, 2) else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     ]
 
@@ -218,7 +222,9 @@ def _text(number: int | None) -> str | None:
     return str(number) if number is not None else None
 
 
-def _sums(points: Iterable[MovedPoint], owner: Callable[[MovedPoint], str], content: Callable[[MovedPoint], bytes]) -> dict[str, Sum]:
+def _sums(
+    points: Iterable[MovedPoint], owner: Callable[[MovedPoint], str], content: Callable[[MovedPoint], bytes]
+) -> dict[str, Sum]:
     found: dict[str, Sum] = {}
     for point in points:
         found.setdefault(owner(point), Sum()).add(content(point))
@@ -233,7 +239,9 @@ def _see_sums(line: Line, name: str, there: Sum | None, here: Sum | None) -> Non
         line.sums[side].add(f"{name}\0{each.hex}".encode())
     line.digest_there, line.digest_here = line.sums[0].hex, line.sums[1].hex
     if (theirs.count, theirs.hex) != (ours.count, ours.hex):
-        line.differ(f"{name}: {theirs.count} points there, {ours.count} here" if theirs.count != ours.count else f"{name}: points differ")
+        line.differ(
+            f"{name}: {theirs.count} points there, {ours.count} here" if theirs.count != ours.count else f"{name}: points differ"
+        )
 
 
 def _stored(content: str) -> str:

@@ -100,7 +100,9 @@ class Connection:
     def tables(self) -> set[str]:
         """Return the names of the tables."""
         if self.postgresql:
-            return {row[0] for row in self.fetch("SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false))")}
+            return {
+                row[0] for row in self.fetch("SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false))")
+            }
         return {row[0] for row in self.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
     def columns(self, table: str) -> set[str]:
@@ -173,7 +175,9 @@ class Database:
             tags = self._pairs("experiment_tags", "experiment_id", [row[0] for row in part])
             for key, name, location, stage, created, updated in part:
                 created = created or 0
-                yield MovedExperiment(key, name, location or "", stage or "active", created, updated or created, tags.get(key, {}))
+                yield MovedExperiment(
+                    key, name, location or "", stage or "active", created, updated or created, tags.get(key, {})
+                )
 
     def runs(self) -> Iterator[list[MovedRun]]:
         """Yield all runs by id."""
@@ -191,7 +195,9 @@ class Database:
         """Return runs by id."""
         marks = _marks(ids)
         params, tags = self._pairs("params", "run_uuid", ids), self._pairs("tags", "run_uuid", ids)
-        counts = dict(self._db.fetch(f"SELECT run_uuid, COUNT(*) FROM metrics WHERE run_uuid IN ({marks}) GROUP BY run_uuid", ids))
+        counts: dict[str, int] = dict(
+            self._db.fetch(f"SELECT run_uuid, COUNT(*) FROM metrics WHERE run_uuid IN ({marks}) GROUP BY run_uuid", ids)
+        )
         datasets, inputs, outputs = self._links(ids)
         rows = self._db.fetch(
             f"""SELECT run_uuid, experiment_id, name, user_id, status, start_time, end_time, deleted_time, lifecycle_stage, artifact_uri
@@ -246,8 +252,10 @@ class Database:
         params = self._pairs("logged_model_params", "model_id", ids, "param_key", "param_value")
         tags = self._pairs("logged_model_tags", "model_id", ids, "tag_key", "tag_value")
         marks = _marks(ids)
-        counts = dict(
-            self._db.fetch(f"SELECT model_id, COUNT(*) FROM logged_model_metrics WHERE model_id IN ({marks}) GROUP BY model_id", ids)
+        counts: dict[str, int] = dict(
+            self._db.fetch(
+                f"SELECT model_id, COUNT(*) FROM logged_model_metrics WHERE model_id IN ({marks}) GROUP BY model_id", ids
+            )
         )
         rows = self._db.fetch(
             f"""SELECT model_id, experiment_id, name, model_type, status, artifact_location, source_run_id, creation_timestamp_ms,
@@ -285,7 +293,8 @@ class Database:
         """Yield all registered models by name."""
         last = ""
         while rows := self._db.fetch(
-            f"SELECT e.name FROM registered_models e WHERE e.name > %s AND {self._here} ORDER BY e.name LIMIT {BATCH // 5}", [last]
+            f"SELECT e.name FROM registered_models e WHERE e.name > %s AND {self._here} ORDER BY e.name LIMIT {BATCH // 5}",
+            [last],
         ):
             names = [row[0] for row in rows]
             yield self.models_of(names)
@@ -295,7 +304,9 @@ class Database:
         """Return registered models by name."""
         which = f"e.name IN ({_marks(names)}) AND {self._here}"
         tags: dict[str, dict[str, str]] = {}
-        for name, key, value in self._db.fetch(f"SELECT e.name, e.key, e.value FROM registered_model_tags e WHERE {which}", names):
+        for name, key, value in self._db.fetch(
+            f"SELECT e.name, e.key, e.value FROM registered_model_tags e WHERE {which}", names
+        ):
             tags.setdefault(name, {})[key] = value or ""
         aliases: dict[str, dict[str, int]] = {}
         for name, alias, number in self._db.fetch(
@@ -351,9 +362,7 @@ class Database:
         """Close the connection."""
         self._db.close()
 
-    def _links(
-        self, ids: Sequence[str]
-    ) -> tuple[dict[str, list[MovedDataset]], dict[str, list[str]], dict[str, dict[str, int]]]:
+    def _links(self, ids: Sequence[str]) -> tuple[dict[str, list[MovedDataset]], dict[str, list[str]], dict[str, dict[str, int]]]:
         datasets: dict[str, list[MovedDataset]] = {}
         inputs: dict[str, list[str]] = {}
         outputs: dict[str, dict[str, int]] = {}
@@ -373,7 +382,7 @@ class Database:
                  WHERE i.source_type = 'DATASET' AND i.destination_type = 'RUN' AND i.destination_id IN ({marks})""",
             ids,
         ):
-            datasets.setdefault(run_id, []).append(MovedDataset(*said, tags.get(key, {})))
+            datasets.setdefault(run_id, []).append(MovedDataset(*(*said, tags.get(key, {}))))
         step = "step" if self._steps else "0"
         for kind, run_id, model_id, at in self._db.fetch(
             f"""SELECT source_type, source_id, destination_id, {step} FROM inputs

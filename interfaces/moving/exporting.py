@@ -83,7 +83,8 @@ class Export:
             for model in models:
                 if born.get(model.name) not in (None, model.created_ms):
                     raise Conflict(
-                        f"The database has a registered model {model.name!r} that is not ours. Nothing was written.", code="not_ours"
+                        f"The database has a registered model {model.name!r} that is not ours. Nothing was written.",
+                        code="not_ours",
                     )
 
     def _experiments(self) -> None:
@@ -170,7 +171,9 @@ class Export:
 
 
 def _as_written(version: MovedVersion) -> MovedVersion:
-    return MovedVersion(**{**{name: getattr(version, name) for name in version.__struct_fields__}, "storage_location": version.address})
+    return MovedVersion(
+        **{**{name: getattr(version, name) for name in version.__struct_fields__}, "storage_location": version.address}
+    )
 
 
 def _sum_points(points: Any) -> dict[str, tuple[int, str]]:

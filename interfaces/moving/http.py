@@ -72,7 +72,9 @@ class Http:
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 if attempt == _ATTEMPTS or isinstance(error, ssl.SSLCertVerificationError):
-                    raise NotFound(f"{self._host} cannot be reached: {error or type(error).__name__}.", code="unreachable") from None
+                    raise NotFound(
+                        f"{self._host} cannot be reached: {error or type(error).__name__}.", code="unreachable"
+                    ) from None
                 # A server that never answered is not waited for as long as one that broke off.
                 status, said = 0, b""
                 if isinstance(error, ConnectionRefusedError) and attempt >= 2:
@@ -81,7 +83,9 @@ class Http:
                 try:
                     return json.loads(said or b"{}")  # takes NaN, which MLflow writes in places
                 except ValueError:
-                    raise Invalid(f"{self._host} answered {path.partition('?')[0]} with no JSON: is this an MLflow server?") from None
+                    raise Invalid(
+                        f"{self._host} answered {path.partition('?')[0]} with no JSON: is this an MLflow server?"
+                    ) from None
             if status and (status not in _BUSY or attempt == _ATTEMPTS):
                 raise _refusal(status, said)
             time.sleep(0.2 * 2**attempt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
@@ -13,7 +13,7 @@ from django.db import transaction
 
 from artifacts import paths
 from core.access import Actor
-from core.errors import Conflict, DomainError, Invalid, NotFound
+from core.errors import DomainError, NotFound
 from interfaces.moving.artifacts import Artifacts, FileThere, Unreachable
 from interfaces.moving.progress import Progress
 from interfaces.moving.source import Source
@@ -22,7 +22,7 @@ from registry.moving import MovedModel, MovedVersion
 from tracking import import_commands as tracking
 from tracking.models import Imported, ImportedKind, ImportOrigin, LoggedModel, LoggedModelStatus, Run
 from tracking.moving import BATCH, MovedLoggedModel, MovedPoint, MovedRun, Sum, point_content
-from workflows.commands import imports as places
+from workflows.commands import imports as standing
 
 POINTS = 10_000  # written in one transaction
 MODEL_POINTS = 1000
@@ -103,9 +103,7 @@ class Import:
         """Refuse before anything is written what would be refused halfway."""
         names = {given.id: given.name for given in self._source.experiments()}
         first = next(iter(self._source.runs()), [])
-        found = tracking.begin_import(
-            actor=self._actor, origin=origin, experiment_names=names, run_ids=[run.id for run in first]
-        )
+        found = tracking.begin_import(actor=self._actor, origin=origin, experiment_names=names, run_ids=[run.id for run in first])
         for models in self._source.models():
             registry.refuse_strangers(actor=self._actor, origin=found, names=[model.name for model in models])
         return found
@@ -190,24 +188,33 @@ class Import:
             for what in registry.import_models(actor=self._actor, origin=self.origin, models=models, team=self._team).values():
                 self.outcome.count("models", what)
             for some in _batches(models, MODELS):
-                for model in some:
-                    self._own_files(versions.get(model.name, []))
-                with transaction.atomic():  # each command has a savepoint in it: one wait for the disk instead of one for each
-                    for model in some:
-                        self._versions(model, versions.get(model.name, []))
+                chosen = [version for model in some for version in versions.get(model.name, [])]
+                self._some_models(some, chosen)
                 self._progress.advance(len(some))
         self._progress.end(f"{self.outcome.said('models')}; versions: {self.outcome.said('versions')}")
         if self.outcome.grandfathered.count:
             self._progress.say(f"  {self.outcome.grandfathered.count} hold a governed place without a decision of ours")
 
-    def _versions(self, model: MovedModel, versions: Sequence[MovedVersion]) -> None:
-        for version in versions:
-            try:
-                self.outcome.count("versions", self._version(version))
-            except (Conflict, NotFound, Invalid) as error:
-                self.outcome.refused.add(f"{version.id}: {error.message}")
+    def _some_models(self, models: Sequence[MovedModel], versions: Sequence[MovedVersion]) -> None:
+        places = registry.places_of(self.origin, versions)
+        self._own_files(versions, places)
+        with transaction.atomic():  # one wait for the disk instead of one for each model
+            taken = registry.import_versions(
+                actor=self._actor,
+                origin=self.origin,
+                versions=versions,
+                folders={key: place.folder if place else "" for key, place in places.items()},
+            )
+            for model in models:
+                self._places(model, [version for version in versions if version.model == model.name])
+        for what in taken.done.values():
+            self.outcome.count("versions", what)
+        for key, why in taken.refused.items():
+            self.outcome.refused.add(f"{key}: {why}")
+
+    def _places(self, model: MovedModel, versions: Sequence[MovedVersion]) -> None:
         try:
-            placed = places.import_places(
+            placed = standing.import_places(
                 actor=self._actor,
                 origin=self.origin,
                 model_name=model.name,
@@ -221,24 +228,16 @@ class Import:
         for name in placed.refused:
             self.outcome.refused.add(name)
 
-    def _own_files(self, versions: Sequence[MovedVersion]) -> None:
-        """Bring the files of versions that lie with no run or logged model."""
+    def _own_files(self, versions: Sequence[MovedVersion], places: Mapping[str, registry.Place | None]) -> None:
+        """Bring the files of versions that lie with no run or logged model; once here, they cannot change."""
+        rows = Imported.objects.filter(origin=self.origin, kind=ImportedKind.VERSION, source_id__in=[v.id for v in versions])
+        here = set() if self._again else set(rows.exclude(mark="").values_list("source_id", flat=True))
         for version in versions:
-            place = registry.place_of(self.origin, version)
-            if place is not None and not place.shared and not self._is_here(version):
+            place = places[version.id]
+            if place is not None and not place.shared and version.id not in here:
                 there = self._bring_folder(version.address, place.folder, "", f"version {version.id}")
                 if not there:
                     self.outcome.missing.add(f"version {version.id}: nothing is at {version.address}")
-
-    def _version(self, version: MovedVersion) -> str:
-        place = registry.place_of(self.origin, version)
-        folder = place.folder if place is not None else ""
-        return registry.import_version(actor=self._actor, origin=self.origin, version=version, folder=folder)
-
-    def _is_here(self, version: MovedVersion) -> bool:
-        """Return whether the version's own files were brought before; they cannot change since."""
-        rows = Imported.objects.filter(origin=self.origin, kind=ImportedKind.VERSION, source_id=version.id)
-        return rows.exclude(mark="").exists() and not self._again
 
     def _bring(self, row: Imported, folder: str, scope: str, *, must: bool) -> None:
         """Bring the files below a location, unless its list says that they are here."""
@@ -268,9 +267,7 @@ class Import:
         self._put(location, listed, folder, scope, name, fresh=True)
         return len(listed)
 
-    def _put(
-        self, location: str, listed: Sequence[FileThere], folder: str, scope: str, name: str, *, fresh: bool
-    ) -> bool:
+    def _put(self, location: str, listed: Sequence[FileThere], folder: str, scope: str, name: str, *, fresh: bool) -> bool:
         source = self._artifacts.folder(location)
         whole = True
         for file in listed:
@@ -306,4 +303,3 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     walk = iter(items)
     while batch := list(islice(walk, size)):
         yield batch
-

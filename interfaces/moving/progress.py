@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+
+from django.core.management.base import OutputWrapper
 
 _BAR = 24
 _EVERY = 10.0  # seconds between lines where there is no terminal
 
 
-class Out(Protocol):
-    """Where a management command writes."""
-
-    def write(self, msg: str = "", style_func: object = None, ending: str | None = None) -> None:
-        """Write a line, or with another ending a part of one."""
-
-    def isatty(self) -> bool:
-        """Return whether a person looks at it."""
-
-
 class Progress:
     """The steps of one work, one after another."""
 
-    def __init__(self, out: Out) -> None:
+    def __init__(self, out: OutputWrapper) -> None:
         """Write to this."""
         self._out, self._terminal = out, out.isatty()
         self._title, self._total, self._done = "", 0, 0

@@ -169,7 +169,9 @@ class Server:
             sorted(each["model_id"] for each in inputs.get("model_inputs", [])),
             {each["model_id"]: int(each.get("step") or 0) for each in whole.get("outputs", {}).get("model_outputs", [])},
             "\n".join(
-                sorted(f"{m['key']}={m.get('step', 0)}/{m.get('timestamp', 0)}/{m.get('value', 0)}" for m in data.get("metrics", []))
+                sorted(
+                    f"{m['key']}={m.get('step', 0)}/{m.get('timestamp', 0)}/{m.get('value', 0)}" for m in data.get("metrics", [])
+                )
             ),
         )
 

@@ -13,7 +13,7 @@ from interfaces.moving.comparing import Comparison, Line
 from interfaces.moving.progress import Progress
 from interfaces.moving.source import Source
 from registry import import_commands as registry
-from registry.models import AliasAssignment, RegisteredModel, StageAssignment
+from registry.models import AliasAssignment, StageAssignment
 from registry.moving import MovedVersion
 from tracking.import_commands import folder_of
 from tracking.models import Imported, ImportedKind, ImportOrigin, LoggedModel
@@ -27,9 +27,7 @@ _KINDS = {
 }
 
 
-def compare_import(
-    actor: Actor, source: Source, artifacts: Artifacts, progress: Progress, *, origin: str
-) -> list[Line]:
+def compare_import(actor: Actor, source: Source, artifacts: Artifacts, progress: Progress, *, origin: str) -> list[Line]:
     """Return how a source compares with what came from it. Raises NotFound if nothing came from there."""
     found = ImportOrigin.objects.filter(name=origin).first()
     if found is None:
@@ -40,8 +38,7 @@ def compare_import(
     def location_of(kind: str, record: Any) -> tuple[str, str] | None:
         if isinstance(record, MovedVersion):
             # What lies with a run or logged model is compared with that.
-            here = RegisteredModel.objects.filter(name=record.model, deleted_at__isnull=True).exists()
-            place = registry.place_of(found, record) if here else None
+            place = registry.places_of(found, [record])[record.id]
             return (record.address, place.folder) if place and not place.shared else None
         home = experiments.get(record.experiment_id)
         return (record.artifact_uri, folder_of(home, record.id)) if home is not None else None

@@ -180,7 +180,9 @@ class Writer:
         )
         links = [(_id(run.id, key), "DATASET", key, "RUN", run.id, 0) for run, _, key in used]
         links += [(_id(r.id, m, "in"), "RUN_INPUT", r.id, "MODEL_INPUT", m, 0) for r in runs for m in r.model_inputs]
-        links += [(_id(r.id, m, "out"), "RUN_OUTPUT", r.id, "MODEL_OUTPUT", m, s) for r in runs for m, s in r.model_outputs.items()]
+        links += [
+            (_id(r.id, m, "out"), "RUN_OUTPUT", r.id, "MODEL_OUTPUT", m, s) for r in runs for m, s in r.model_outputs.items()
+        ]
         self._db.run_many(
             "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, destination_id, step)"
             " VALUES (%s, %s, %s, %s, %s, %s)",

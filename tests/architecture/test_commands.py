@@ -39,6 +39,7 @@ SEVERAL_TRANSACTIONS = {
     "workflows.commands.execution.execute_request": "begins and finishes, each in a transaction of its own",
     "artifacts.commands.put_file": "bytes arrive before the transaction that notes them",
     "tracking.commands.put_artifact": "as put_file",
+    "tracking.import_commands.import_artifact": "as put_file",
     "tracking.commands.put_run_artifact": "as put_file",
     "tracking.commands.delete_artifacts": "one call of a command that has its own",
     "governance.commands.checks.queue_check": "a step of a request's transaction, which jobs.enqueue and audit.record insist on",

@@ -33,7 +33,9 @@ def origin(world: World) -> ImportOrigin:
     for number in (1, 2):
         folder = world.version().storage_location.removeprefix("mlflow-artifacts:/")
         version = MovedVersion("credit.old", number, "", "dana", 1, 2, "None", "s3://b/k", "", "", "", "READY", "")
-        assert import_commands.import_version(actor=ROOT, origin=found, version=version, folder=folder) == "new"
+        folders = {version.id: folder}
+        taken = import_commands.import_versions(actor=ROOT, origin=found, versions=[version], folders=folders)
+        assert taken.done == {version.id: "new"}
     access.grant(ModelVersion.objects.get(model__name="credit.old", number=1).model, "model_manage", users=[world.dana.pk])
     return found
 
@@ -83,9 +85,7 @@ def test_it_leaves_the_list_when_a_re_review_is_carried_out(world: World, origin
 
 def test_a_displaced_one_is_off_the_list(world: World, origin: ImportOrigin, aude, ravi, rosa, review) -> None:
     place(origin, {1: "Production"})
-    asked = request_promotion(
-        actor=actor(world.dana), model_name="credit.old", version=2, target="Production", reason="Newer."
-    )
+    asked = request_promotion(actor=actor(world.dana), model_name="credit.old", version=2, target="Production", reason="Newer.")
     world.finish(asked)
     review(ravi, asked)
     review(rosa, asked)

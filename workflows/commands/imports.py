@@ -107,7 +107,9 @@ def _alias(actor: Actor, origin: ImportOrigin, version: ModelVersion, alias: str
     now = AliasAssignment.objects.filter(model=version.model, alias=alias, valid_to__isnull=True)
     number = now.values_list("version__number", flat=True).first()
     if (str(number) if number else "") != seen:
-        placed.kept.append(f"{version.model.name}@{alias} stays with {number or 'nothing'}; the source has version {version.number}")
+        placed.kept.append(
+            f"{version.model.name}@{alias} stays with {number or 'nothing'}; the source has version {version.number}"
+        )
         return
     placement.assign_alias(version.model, alias, version, actor=actor)
     placed.given += 1
@@ -115,15 +117,16 @@ def _alias(actor: Actor, origin: ImportOrigin, version: ModelVersion, alias: str
     _grandfather(actor, origin, version, "alias", alias, placed)
 
 
-def _drop_aliases(
-    actor: Actor, origin: ImportOrigin, model: RegisteredModel, aliases: Mapping[str, int], placed: Placed
-) -> None:
+def _drop_aliases(actor: Actor, origin: ImportOrigin, model: RegisteredModel, aliases: Mapping[str, int], placed: Placed) -> None:
     """Take away the aliases that an import gave, that still stand as it gave them, and that the source has no longer."""
-    given = Imported.objects.filter(origin=origin, kind=ImportedKind.ALIAS, source_id__startswith=f"{model.name}@")
-    for row in given:
+    standing = AliasAssignment.objects.filter(model=model, valid_to__isnull=True).values_list("alias", flat=True)
+    gone = [f"{model.name}@{alias}" for alias in standing if alias not in aliases]
+    if not gone:
+        return
+    for row in Imported.objects.filter(origin=origin, kind=ImportedKind.ALIAS, source_id__in=gone):
         alias = row.source_id.rpartition("@")[2]
         now = AliasAssignment.objects.filter(model=model, alias=alias, valid_to__isnull=True)
-        if alias not in aliases and str(now.values_list("version__number", flat=True).first() or "") == row.mark:
+        if str(now.values_list("version__number", flat=True).first() or "") == row.mark:
             placement.remove_alias(model, alias, actor=actor)
             row.delete()
             placed.given += 1

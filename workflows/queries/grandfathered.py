@@ -84,9 +84,7 @@ def grandfathered_rows(rows: Iterable[Grandfathered]) -> list[GrandfatheredRow]:
 
 def of_version(version: ModelVersion) -> list[GrandfatheredRow]:
     """Return the places that a version, which the actor was found to see, was grandfathered in."""
-    return grandfathered_rows(
-        Grandfathered.objects.select_related("model", "version").filter(version=version).order_by("-pk")
-    )
+    return grandfathered_rows(Grandfathered.objects.select_related("model", "version").filter(version=version).order_by("-pk"))
 
 
 def _undecided() -> Q:

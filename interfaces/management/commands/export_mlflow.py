@@ -27,9 +27,14 @@ class Command(OperatorCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--to", required=True, dest="target", metavar="TARGET", help="sqlite:///path, postgresql://… or a folder")
         parser.add_argument(
-            "--artifacts", type=Path, metavar="FOLDER", help="where the artifacts go: what the server is given as --artifacts-destination"
+            "--to", required=True, dest="target", metavar="TARGET", help="sqlite:///path, postgresql://… or a folder"
+        )
+        parser.add_argument(
+            "--artifacts",
+            type=Path,
+            metavar="FOLDER",
+            help="where the artifacts go: what the server is given as --artifacts-destination",
         )
         parser.add_argument("--check", action="store_true", help="compare only; write nothing")
 
@@ -43,13 +48,15 @@ class Command(OperatorCommand):
             lines = work.compare()
         finally:
             connection.close()
-        for line in comparing.table(lines, there="target"):
-            self.stdout.write(line)
+        for text in comparing.table(lines, there="target"):
+            self.stdout.write(text)
         for line in lines:
             for name in line.differing:
                 self.stdout.write(f"  {line.kind}: {name}")
         if not options["check"]:
-            compared = [{"kind": each.kind, "there": each.there, "here": each.here, "differences": each.differences} for each in lines]
+            compared = [
+                {"kind": each.kind, "there": each.there, "here": each.here, "differences": each.differences} for each in lines
+            ]
             finish_export(
                 actor=actor, target=remembered(options["target"]), summary={"written": work.tally, "compared": compared}
             )
@@ -66,7 +73,9 @@ def _opened(target: str, root: Path | None) -> tuple[Connection, Path]:
         )
     if "://" in target:
         if root is None:
-            raise Invalid("Say where the artifacts go with --artifacts: the folder the server is given as --artifacts-destination.")
+            raise Invalid(
+                "Say where the artifacts go with --artifacts: the folder the server is given as --artifacts-destination."
+            )
         return Connection(target, write=True), root
     folder = Path(target)
     folder.mkdir(parents=True, exist_ok=True)

@@ -32,10 +32,18 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--from", required=True, dest="source", metavar="URL", help="http(s)://…, sqlite:///path, postgresql://… or an exported folder"
+            "--from",
+            required=True,
+            dest="source",
+            metavar="URL",
+            help="http(s)://…, sqlite:///path, postgresql://… or an exported folder",
         )
-        parser.add_argument("--artifacts", default="", metavar="ROOT", help="where the artifacts are: a folder or s3://bucket/prefix")
-        parser.add_argument("--origin", default="", metavar="NAME", help="what the source is remembered as, unless by its address")
+        parser.add_argument(
+            "--artifacts", default="", metavar="ROOT", help="where the artifacts are: a folder or s3://bucket/prefix"
+        )
+        parser.add_argument(
+            "--origin", default="", metavar="NAME", help="what the source is remembered as, unless by its address"
+        )
         parser.add_argument("--team", default="", metavar="GROUP", help="a group that may write to all that is new")
         parser.add_argument("--allow-missing-artifacts", action="store_true", help="do not fail for artifacts that cannot be had")
         parser.add_argument("--again", action="store_true", help="look at everything anew, also at what seems unchanged")
@@ -51,15 +59,13 @@ class Command(OperatorCommand):
             outcome = Outcome()
             if not options["check"]:
                 self._reachable(source, artifacts, allowed=options["allow_missing_artifacts"])
-                work = Import(
-                    actor, source, artifacts, progress, origin=origin, team=options["team"], again=options["again"]
-                )
+                work = Import(actor, source, artifacts, progress, origin=origin, team=options["team"], again=options["again"])
                 outcome = work.run()
             lines = compare_import(actor, source, artifacts, progress, origin=origin)
         finally:
             source.close()
-        for line in comparing.table(lines):
-            self.stdout.write(line)
+        for text in comparing.table(lines):
+            self.stdout.write(text)
         faults = self._tell(outcome, lines, allowed=options["allow_missing_artifacts"])
         if not options["check"]:
             finish_import(actor=actor, origin=work.origin, summary=_summary(outcome, lines))

@@ -86,7 +86,9 @@ class ReReviewFilter(Input):
 class GrandfatheredFilter(Input):
     model = serializers.CharField(required=False)
     state = serializers.ChoiceField(
-        ["open", "settled"], required=False, help_text="open: it still holds the place, and no request for it was carried out since."
+        ["open", "settled"],
+        required=False,
+        help_text="open: it still holds the place, and no request for it was carried out since.",
     )
 
 

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -77,7 +76,9 @@ def check_content(mlflow) -> None:
     inner = Run.objects.get(pk=mlflow.inner)
     with sqlite3.connect(mlflow.database) as source:
         started, user = source.execute("SELECT start_time, user_id FROM runs WHERE run_uuid = ?", [mlflow.inner]).fetchone()
-        born = source.execute("SELECT creation_time, last_updated_time FROM registered_models WHERE name = 'credit.risk'").fetchone()
+        born = source.execute(
+            "SELECT creation_time, last_updated_time FROM registered_models WHERE name = 'credit.risk'"
+        ).fetchone()
     assert (inner.start_ms, inner.user_id_text, inner.experiment.name) == (started, user, "credit")
     assert inner.artifact_uri == f"mlflow-artifacts:/{inner.experiment_id}/{mlflow.inner}/artifacts"
     assert Run.objects.get(name="deleted").lifecycle_stage == "deleted" and Param.objects.get(run__name="deleted").value == "yes"
@@ -108,9 +109,15 @@ def check_content(mlflow) -> None:
     edges = {(e.source.kind, e.target.kind) for e in LineageEdge.objects.filter(target__key=f"model_version:{model.pk}/1")}
     assert edges == {("logged_model", "model_version")}
     assert LineageEdge.objects.filter(source__kind="dataset", target__key=f"run:{mlflow.inner}").exists()
-    assert {(a.alias, a.version.number) for a in AliasAssignment.objects.filter(model=model)} == {("champion", 1), ("challenger", 2)}
+    assert {(a.alias, a.version.number) for a in AliasAssignment.objects.filter(model=model)} == {
+        ("champion", 1),
+        ("challenger", 2),
+    }
     assert RegisteredModel.objects.get(name="greeting").is_prompt
-    assert set(AuditEvent.objects.filter(action="run.imported").values_list("subject_id", flat=True)) >= {mlflow.inner, mlflow.outer}
+    assert set(AuditEvent.objects.filter(action="run.imported").values_list("subject_id", flat=True)) >= {
+        mlflow.inner,
+        mlflow.outer,
+    }
     assert AuditEvent.objects.filter(action="version.imported").count() == 4
     assert AuditEvent.objects.filter(action="server.imported").exists()
 
@@ -246,7 +253,12 @@ def test_one_source_by_two_addresses_is_told_apart_unless_it_is_named(mlflow, ru
     bring(run, mlflow)
     assert "give that address with --origin" in str(refused("import_mlflow", "--from", mlflow.url))
     told = run("import_mlflow", "--from", mlflow.url, "--origin", mlflow.address)
-    assert "runs: 0 new" in told and "logged models: 0 new" in told and Run.objects.count() == 5 and MetricPoint.objects.count() == 305
+    assert (
+        "runs: 0 new" in told
+        and "logged models: 0 new" in told
+        and Run.objects.count() == 5
+        and MetricPoint.objects.count() == 305
+    )
 
 
 def test_a_team_may_write_to_what_came_over(mlflow, run) -> None:
@@ -291,9 +303,7 @@ def test_a_database_that_mlflow_made_takes_it_and_reads_it_by_its_own_client(mlf
         "print(v.version, v.current_stage, r.data.metrics['tiny'], len(c.get_metric_history(v.run_id, 'loss')),"
         "c.get_logged_model(sys.argv[2]).name, r.info.run_name)"
     )
-    read = subprocess.run(
-        [sys.executable, "-c", look, target, mlflow.model], check=True, capture_output=True, text=True
-    )
+    read = subprocess.run([sys.executable, "-c", look, target, mlflow.model], check=True, capture_output=True, text=True)
     assert read.stdout.split() == ["1", "Production", "0.30000000000000004", "300", "scorecard", "inner"]
     with sqlite3.connect(made[0]) as there:
         there.execute("UPDATE params SET value = '31' WHERE key = 'depth'")
