@@ -71,16 +71,16 @@ class Comparison:
         *,
         experiments: Mapping[int, int],
         expected: Callable[[str], int],
-        location_of: Callable[[str, Any], tuple[str, str] | None],
+        locations: Callable[[Sequence[Any]], Mapping[str, tuple[str, str]]],
         moved: Callable[[str, str, str], bool] = lambda kind, model, place: False,
     ) -> None:
         """Take what is needed. experiments: id there -> id here. expected: kind -> how many are here that must be there.
 
-        location_of: (kind, record) -> where its artifacts lie there, and in which folder here; None where it has none.
+        locations: records of one kind -> id -> where its artifacts lie there, and in which folder here, of those that have any.
         moved: (kind, model, number or alias) -> whether the place was moved here since, as any place may be.
         """
         self._actor, self._source, self._artifacts, self._progress = actor, source, artifacts, progress
-        self._experiments, self._expected, self._location_of, self._moved = experiments, expected, location_of, moved
+        self._experiments, self._expected, self._locations, self._moved = experiments, expected, locations, moved
         self.files = Line("files")
 
     def run(self) -> list[Line]:
@@ -107,10 +107,10 @@ class Comparison:
             here = {run.id: run for run in tracking.runs(self._actor, [run.id for run in batch])}
             sums = _sums(self._source.points(batch), lambda p: p.run_id, tracking.point_content)
             ours = _sums(tracking.points(self._actor, list(here)), lambda p: p.run_id, tracking.point_content)
+            self._compare_files("run", batch)
             for run in batch:
                 line.see(f"run {run.id}", _digest(self._at_home(run)), _digest(here.get(run.id)))
                 _see_sums(points, f"run {run.id}", sums.get(run.id), ours.get(run.id))
-                self._compare_files("run", run, f"run {run.id}")
             self._progress.advance(len(batch))
         return self._closed(line, "runs"), points
 
@@ -121,10 +121,10 @@ class Comparison:
             here = {model.id: model for model in tracking.logged_models(self._actor, ids)}
             sums = _sums(self._source.model_points(batch), lambda p: p.model_id, tracking.model_point_content)
             ours = _sums(tracking.model_points(self._actor, ids), lambda p: p.model_id, tracking.model_point_content)
+            self._compare_files("logged model", batch)
             for model in batch:
                 line.see(f"logged model {model.id}", _digest(self._at_home(model)), _digest(here.get(model.id)))
                 _see_sums(points, f"logged model {model.id}", sums.get(model.id), ours.get(model.id))
-                self._compare_files("logged_model", model, f"logged model {model.id}")
         return self._closed(line, "logged models"), points
 
     def _compare_models(self) -> tuple[Line, Line, Line]:
@@ -139,12 +139,13 @@ class Comparison:
                 for alias in sorted({*model.aliases, *(ours.aliases if ours else {})}):
                     number = ours.aliases.get(alias) if ours else None
                     self._see_place(places, "alias", model.name, alias, _text(model.aliases.get(alias)), _text(number))
-            for version in self._source.versions(batch):
+            theirs = self._source.versions(batch)
+            self._compare_files("version", theirs)
+            for version in theirs:
                 found = numbered.pop(version.id, None)
                 versions.see(f"version {version.id}", _digest(version), _digest(found))
                 stage = found.stage if found else None
                 self._see_place(places, "stage", version.model, str(version.number), version.stage, stage)
-                self._compare_files("version", version, f"version {version.id}")
             self._progress.advance(len(batch))
         for line in (models, versions):
             self._closed(line, line.kind)
@@ -158,12 +159,12 @@ class Comparison:
             there = here
         line.see(name, there, here)
 
-    def _compare_files(self, kind: str, record: Any, name: str) -> None:
-        """Hash every file of a thing on both sides; ours from what is stored, not from what is noted about it."""
-        where = self._location_of(kind, record)
-        if where is None:
-            return
-        location, folder = where
+    def _compare_files(self, kind: str, records: Sequence[Any]) -> None:
+        """Hash every file of things on both sides; ours from what is stored, not from what is noted about it."""
+        for key, (location, folder) in self._locations(records).items():
+            self._compare_folder(f"{kind} {key}", location, folder)
+
+    def _compare_folder(self, name: str, location: str, folder: str) -> None:
         try:
             source = self._artifacts.folder(location)
             there = {file.path for file in source.files()}

@@ -18,7 +18,7 @@ from interfaces.moving.progress import Progress
 from interfaces.moving.writing import Writer
 from registry import moving as registry
 from registry.models import ModelVersion, RegisteredModel
-from registry.moving import MovedModel, MovedVersion
+from registry.moving import MovedVersion
 from tracking import moving as tracking
 from tracking.defaults import DEFAULT_EXPERIMENT_ID
 from tracking.models import Experiment, LoggedModel, Run
@@ -63,7 +63,7 @@ class Export:
             self._progress,
             experiments=ids,
             expected=lambda kind: totals[kind](),
-            location_of=_location,
+            locations=_locations,
         ).run()
 
     def _refuse_strangers(self) -> None:
@@ -183,12 +183,13 @@ def _sum_points(points: Any) -> dict[str, tuple[int, str]]:
     return {key: (each.count, each.hex) for key, each in found.items()}
 
 
-def _location(kind: str, record: MovedRun | MovedLoggedModel | MovedVersion | MovedModel) -> tuple[str, str] | None:
-    """Return where the files of a thing lie there and here: at the same path of two trees. A version's own are compared too."""
-    if isinstance(record, MovedVersion):
-        folder = paths.path_of(record.address)
-        return (record.address, folder) if folder and folder.startswith(f"{MAX_ID}/") else None
-    if isinstance(record, MovedModel):
-        return None
-    folder = paths.path_of(record.artifact_uri)
-    return (record.artifact_uri, folder) if folder else None
+def _locations(records: Sequence[MovedRun | MovedLoggedModel | MovedVersion]) -> dict[str, tuple[str, str]]:
+    """Return where the files of things lie there and here: at the same path of two trees. Of versions, those with files of their own."""
+    found = {}
+    for record in records:
+        own = isinstance(record, MovedVersion)
+        address = record.address if isinstance(record, MovedVersion) else record.artifact_uri
+        folder = paths.path_of(address)
+        if folder and (not own or folder.startswith(f"{MAX_ID}/")):
+            found[record.id] = (address, folder)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Exists, OuterRef
@@ -35,13 +36,13 @@ def compare_import(actor: Actor, source: Source, artifacts: Artifacts, progress:
     rows = Imported.objects.filter(origin=found)
     experiments = {int(row.source_id): int(row.local_id) for row in rows.filter(kind=ImportedKind.EXPERIMENT)}
 
-    def location_of(kind: str, record: Any) -> tuple[str, str] | None:
-        if isinstance(record, MovedVersion):
+    def locations(records: Sequence[Any]) -> dict[str, tuple[str, str]]:
+        if records and isinstance(records[0], MovedVersion):
             # What lies with a run or logged model is compared with that.
-            place = registry.places_of(found, [record])[record.id]
-            return (record.address, place.folder) if place and not place.shared else None
-        home = experiments.get(record.experiment_id)
-        return (record.artifact_uri, folder_of(home, record.id)) if home is not None else None
+            places = registry.places_of(found, records)
+            return {v.id: (v.address, at.folder) for v in records if (at := places[v.id]) and not at.shared}
+        here = [(record, experiments.get(record.experiment_id)) for record in records]
+        return {each.id: (each.artifact_uri, folder_of(home, each.id)) for each, home in here if home is not None}
 
     def expected(kind: str) -> int:
         held = rows.filter(kind=_KINDS[kind])
@@ -67,6 +68,6 @@ def compare_import(actor: Actor, source: Source, artifacts: Artifacts, progress:
         progress,
         experiments=experiments,
         expected=expected,
-        location_of=location_of,
+        locations=locations,
         moved=moved,
     ).run()

@@ -1,4 +1,4 @@
-"""A real MLflow server, filled by its own client, shared by the tests of a module: it only is read."""
+"""A real MLflow server, filled by its own client, shared by all tests of a process: it only is read."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Mlflow:
                 held.execute(statement)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DJANGO_"))} | _QUIET
@@ -90,7 +90,7 @@ def make_databases(**revisions: str) -> None:
     subprocess.run([sys.executable, "-c", _MAKE, *given], check=True, capture_output=True, env=os.environ | _QUIET)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return an empty database of now, and one of a server from before MLflow 3."""
     folder = tmp_path_factory.mktemp("made")
