@@ -24,8 +24,9 @@ _RUNS = """WITH RECURSIVE chain(id, depth) AS (
 
 
 def makers_of(version: ModelVersion, *, requested_by: User | None) -> tuple[Maker, ...]:
-    """Return everyone in a version's provenance who may not decide on it, with the part each had; five statements,
-    and one or two more for what was imported.
+    """Return everyone in a version's provenance who may not decide on it, with the part each had.
+
+    Five statements, and one or two more for what was imported.
 
     Who asked; who registered this version, or another with the very same content; who ran its training or a run around it; who
     logged the model; who wrote its model card.
