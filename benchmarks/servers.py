@@ -114,13 +114,14 @@ def _mlflow(name: str, folder: Path, database: str) -> Iterator[Server]:
     process = processes.start(command, folder=folder, environment=environment, log=log)
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait(process, url, name, log)
+        wait_for(process, url, name, log)
         yield Server(name, url, (process.pid,))
     finally:
         processes.end(process)
 
 
-def _wait(process: Popen[bytes], url: str, name: str, log: Path, seconds: float = 180) -> None:
+def wait_for(process: Popen[bytes], url: str, name: str, log: Path, seconds: float = 180) -> None:
+    """Return once a server answers. Raises NotServing with the end of its log."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:

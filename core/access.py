@@ -52,6 +52,7 @@ class Permission(StrEnum):
     WEBHOOK_MANAGE = "webhook:manage"
     AUDIT_READ = "audit:read"
     ACCOUNT_MANAGE = "account:manage"
+    SERVER_MOVE = "server:move"
 
 
 M = TypeVar("M", bound=Model)
@@ -79,6 +80,7 @@ ROLE_GRANTS: dict[str, frozenset[Permission]] = {
             Permission.WEBHOOK_MANAGE,
             Permission.DATASET_REGISTER,
             Permission.ACCOUNT_MANAGE,
+            Permission.SERVER_MOVE,
             Permission.AUDIT_READ,
         }
     ),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -32,6 +35,7 @@ class Event(StrEnum):
     EXPERIMENT_DELETED = "experiment.deleted"
     EXPERIMENT_RESTORED = "experiment.restored"
     EXPERIMENT_TAGGED = "experiment.tagged"
+    EXPERIMENT_IMPORTED = "experiment.imported"
     RUN_CREATED = "run.created"
     RUN_UPDATED = "run.updated"
     RUN_DELETED = "run.deleted"
@@ -39,9 +43,11 @@ class Event(StrEnum):
     RUN_LOGGED = "run.logged"
     RUN_TAGGED = "run.tagged"
     RUN_INPUTS_LOGGED = "run.inputs_logged"
+    RUN_IMPORTED = "run.imported"
     LOGGED_MODEL_CREATED = "logged_model.created"
     LOGGED_MODEL_UPDATED = "logged_model.updated"
     LOGGED_MODEL_DELETED = "logged_model.deleted"
+    LOGGED_MODEL_IMPORTED = "logged_model.imported"
     TRACE_LOGGED = "trace.logged"
     TRACE_TAGGED = "trace.tagged"
     TRACE_ASSESSED = "trace.assessed"
@@ -51,13 +57,18 @@ class Event(StrEnum):
     MODEL_RENAMED = "model.renamed"
     MODEL_DELETED = "model.deleted"
     MODEL_TAGGED = "model.tagged"
+    MODEL_IMPORTED = "model.imported"
     VERSION_REGISTERED = "version.registered"
     VERSION_UPDATED = "version.updated"
     VERSION_DELETED = "version.deleted"
     VERSION_TAGGED = "version.tagged"
+    VERSION_IMPORTED = "version.imported"
     STAGE_ASSIGNED = "stage.assigned"
     ALIAS_ASSIGNED = "alias.assigned"
     ALIAS_REMOVED = "alias.removed"
+    PLACE_GRANDFATHERED = "place.grandfathered"
+    SERVER_IMPORTED = "server.imported"
+    SERVER_EXPORTED = "server.exported"
     DATASET_REGISTERED = "dataset.registered"
     LINEAGE_RECORDED = "lineage.recorded"
     POLICY_PUBLISHED = "policy.published"
@@ -134,6 +145,17 @@ _INSERT = f"""INSERT INTO {AuditEvent._meta.db_table}
  (occurred_at, action, actor, subject_type, subject_id, scope, request_id, body) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
 
 
+@dataclass(frozen=True)
+class Change:
+    """What an event tells of one subject, for ``record_many``; fields as in ``record``."""
+
+    subject: tuple[str, object]
+    scope: str = ""
+    before: Any = None
+    after: Any = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
 def record(
     actor: Actor,
     event: Event,
@@ -150,10 +172,30 @@ def record(
     integers beyond 2^53 as text. scope: the registered model or experiment the event belongs to, for searching.
     Raises RuntimeError outside a transaction: an event apart from its change would prove nothing.
     """
+    record_many(actor, event, [Change(subject, scope, before, after, details)])
+
+
+def record_many(actor: Actor, event: Event, changes: Iterable[Change]) -> None:
+    """Insert one event of a kind for each of many subjects that one transaction changed.
+
+    Raises RuntimeError outside a transaction.
+    """
     if not connection.in_atomic_block:
         raise RuntimeError(f"{event} was recorded outside a transaction")
     now = timezone.now()
-    subject_type, subject_id = subject[0], str(subject[1])
+    at = connection.ops.adapt_datetimefield_value(now)
+    rows = [
+        (at, event.value, actor.username, change.subject[0], str(change.subject[1]), change.scope, actor.request_id, body)
+        for change, body in ((change, _body(actor, event, change, now)) for change in changes)
+    ]
+    with connection.cursor() as cursor:
+        if len(rows) == 1:
+            cursor.execute(_INSERT, rows[0])
+        else:
+            cursor.executemany(_INSERT, rows)
+
+
+def _body(actor: Actor, event: Event, change: Change, now: datetime) -> str:
     body: dict[str, Any] = {
         "action": event.value,
         "actor": {
@@ -165,17 +207,13 @@ def record(
         },
         "occurred_at": now.isoformat(timespec="microseconds"),
         "request_id": actor.request_id,
-        "scope": scope,
-        "subject": {"type": subject_type, "id": subject_id},
+        "scope": change.scope,
+        "subject": {"type": change.subject[0], "id": str(change.subject[1])},
     }
-    if before is not None:
-        body["before"] = before
-    if after is not None:
-        body["after"] = after
-    if details:
-        body["details"] = details
-    at = connection.ops.adapt_datetimefield_value(now)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT, [at, event.value, actor.username, subject_type, subject_id, scope, actor.request_id, canonical(body)]
-        )
+    if change.before is not None:
+        body["before"] = change.before
+    if change.after is not None:
+        body["after"] = change.after
+    if change.details:
+        body["details"] = dict(change.details)
+    return canonical(body)

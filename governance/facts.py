@@ -144,11 +144,18 @@ class DiscussionFacts(msgspec.Struct, frozen=True):
     unresolved: int = 0
 
 
+class UnaskedFact(msgspec.Struct, frozen=True):
+    """A binding that guards the target now and that the request does not pin: it came, or began to block, after the request."""
+
+    binding: str
+    policy: str
+
+
 class Facts(msgspec.Struct, frozen=True):
     """Everything a verdict depends on besides the policy and its parameters.
 
     people: who could still decide, at most 50 of each group that a policy names. authors: binding -> who published the
-    policy revision that it pins.
+    policy revision that it pins. unasked: what guards the target besides the policies that are judged.
     """
 
     request: RequestFacts
@@ -163,6 +170,7 @@ class Facts(msgspec.Struct, frozen=True):
     discussion: DiscussionFacts = DiscussionFacts()
     people: tuple[PersonFact, ...] = ()
     authors: dict[str, str] = {}
+    unasked: tuple[UnaskedFact, ...] = ()
 
 
 def measurement_key(metric: str, slice_: str) -> str:

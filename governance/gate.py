@@ -16,8 +16,8 @@ import msgspec
 
 from governance import staffing
 from governance.expressions import evaluate
-from governance.facts import Facts, WaiverFact
-from governance.policy import OBJECTION, CompiledPolicy, Requirement, Step, factor_id
+from governance.facts import Facts, UnaskedFact, WaiverFact
+from governance.policy import OBJECTION, UNASKED, CompiledPolicy, Requirement, Step, factor_id
 
 # Stored with each decision: a verdict is byte for byte the same only under the revision of the gate that reached it.
 REVISION = 2
@@ -112,8 +112,20 @@ def judge(policies: Sequence[PinnedPolicy], facts: Facts) -> Verdict:
     results: list[RequirementResult] = []
     for pinned in policies:
         results += _judge_one(pinned, facts)
+    results += [_unasked(each) for each in facts.unasked]
     judged = any(r.state is not State.NOT_APPLICABLE and r.mode == "enforce" for r in results)
     return Verdict(satisfied=judged and not any(r.blocks for r in results), requirements=tuple(results))
+
+
+def _unasked(fact: UnaskedFact) -> RequirementResult:
+    return RequirementResult(
+        policy=fact.policy,
+        id=UNASKED,
+        title="Every policy that guards the place is asked",
+        state=State.UNSATISFIED,
+        reason=f"the binding {fact.binding} guards this place since the request was made, and its policy is not asked",
+        how_to_satisfy="Move the request to the policies in force (rebase).",
+    )
 
 
 def steps_of(policy: CompiledPolicy, facts: Facts) -> tuple[Step, ...]:

@@ -21,6 +21,8 @@ from governance.schemas import BINDING_SCHEMA, PARAMETERS_SCHEMA, POLICY_SCHEMA
 ALWAYS_MATERIAL = ("content", "policies")
 # What the gate calls the result that says whether somebody objects.
 OBJECTION = "no-open-objection"
+# What it calls the result for a policy that guards the place and that the request does not pin.
+UNASKED = "every-policy-is-asked"
 
 
 @dataclass(frozen=True)
@@ -326,7 +328,7 @@ def _reference_mistakes(value: dict[str, Any], parameters: tuple[Parameter, ...]
 def _factor_names(value: dict[str, Any], marks: Marks) -> Iterator[Mistake]:
     """Results are told apart by policy and id, so a factor's must differ from the requirements' and the other factors'."""
     for path, steps in _step_lists(value):
-        seen = {item["id"] for item in value["requirements"]} | {OBJECTION}
+        seen = {item["id"] for item in value["requirements"]} | {OBJECTION, UNASKED}
         for i, step in enumerate(steps):
             groups = [factor["group"] for factor in step["factors"]]
             for j in range(len(groups)):

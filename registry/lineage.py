@@ -21,6 +21,7 @@ from tracking.models import Experiment
 
 MAX_DEPTH = 50
 MAX_NODES = 10_000
+_EDGES_OF_A_STATEMENT = 1000
 
 
 class Direction(StrEnum):
@@ -94,9 +95,22 @@ class Draft:
         return f"{self.kind.value}:{self.name}"
 
 
-def record(nodes: Iterable[Draft], links: Iterable[tuple[Draft, Draft, EdgeKind]], *, at: datetime, digest: str = "") -> None:
-    """Write nodes and the edges between them, cause first, where there are none yet: two statements however many there are."""
-    drafts = {draft.key: draft for draft in nodes}
+Links = Iterable[tuple[Draft, Draft, EdgeKind]]
+
+
+def record(nodes: Iterable[Draft], links: Links, *, at: datetime, digest: str = "") -> None:
+    """Write nodes and the edges between them, cause first, where there are none yet: two statements, or more for thousands."""
+    record_all([(nodes, links, digest)], at=at)
+
+
+def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datetime) -> None:
+    """Write several graphs at once, each of nodes, edges and the digest that these bear, as ``record`` writes one."""
+    drafts: dict[str, Draft] = {}
+    drawn: dict[tuple[str, str, str], str] = {}
+    for nodes, links, digest in parts:
+        drafts |= {draft.key: draft for draft in nodes}
+        for cause, effect, kind in links:
+            drawn.setdefault((cause.key, effect.key, kind.value), digest)
     # In one order everywhere, so that two writers of the same nodes wait for each other instead of dead-locking.
     insert(
         [
@@ -105,17 +119,19 @@ def record(nodes: Iterable[Draft], links: Iterable[tuple[Draft, Draft, EdgeKind]
         ],
         "ON CONFLICT DO NOTHING",
     )
-    edges = sorted({(cause.key, effect.key, kind.value) for cause, effect, kind in links})
-    if edges:
-        since = connection.ops.adapt_datetimefield_value(at)
-        given = ", ".join(["(%s, %s, %s)"] * len(edges))
+    edges = [(*ends, digest) for ends, digest in sorted(drawn.items())]
+    since = connection.ops.adapt_datetimefield_value(at)
+    for i in range(0, len(edges), _EDGES_OF_A_STATEMENT):
+        some = edges[i : i + _EDGES_OF_A_STATEMENT]
+        given = ", ".join(["(%s, %s, %s, %s)"] * len(some))
         run(
             f"""INSERT INTO registry_lineageedge (source_id, target_id, kind, valid_from, digest)
-                SELECT cause.id, effect.id, given.column3, CAST(%s AS timestamp with time zone), %s FROM (VALUES {given}) given
+                SELECT cause.id, effect.id, given.column3, CAST(%s AS timestamp with time zone), given.column4
+                  FROM (VALUES {given}) given
                   JOIN registry_lineagenode cause ON cause.key = given.column1
                   JOIN registry_lineagenode effect ON effect.key = given.column2
                  WHERE TRUE ORDER BY cause.id, effect.id ON CONFLICT DO NOTHING""",
-            [since, digest, *(part for edge in edges for part in edge)],
+            [since, *(part for edge in some for part in edge)],
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 
 from registry import lineage
@@ -25,8 +26,20 @@ def record(version: ModelVersion, source: Source, manifest: Manifest, *, at: dat
 
     Takes at most five statements, however much the run used.
     """
+    record_all([(version, source, manifest)], at=at)
+
+
+def record_all(registered: Iterable[tuple[ModelVersion, Source, Manifest]], *, at: datetime) -> None:
+    """Draw what ``record`` draws for many versions at once: three statements, and two for each run."""
+    lineage.record_all(
+        [(*_drawn(version, source, found), version.content_digest) for version, source, found in registered], at=at
+    )
+
+
+def _drawn(version: ModelVersion, source: Source, manifest: Manifest) -> tuple[list[Draft], list[Link]]:
     effect = lineage.version_draft(version)
-    nodes, links = [effect], []
+    nodes: list[Draft] = [effect]
+    links: list[Link] = []
     run = source.run
     if run is not None:
         begun = _run_draft(run)
@@ -45,7 +58,7 @@ def record(version: ModelVersion, source: Source, manifest: Manifest, *, at: dat
         origin = lineage.version_draft(source.copied_from)
         nodes.append(origin)
         links.append((origin, effect, EdgeKind.REGISTERED_AS))
-    lineage.record(nodes, links, at=at, digest=version.content_digest)
+    return nodes, links
 
 
 def _run_draft(run: Run) -> Draft:

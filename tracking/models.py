@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 
@@ -291,3 +292,40 @@ class TraceAssessment(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["trace", "created_ms", "id"], name="trace_assessment_order")]
+
+
+class ImportOrigin(models.Model):
+    """Another server that things were brought over from, by the name it is remembered under: its address unless given another."""
+
+    name = models.CharField(max_length=500, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+
+class ImportedKind(models.TextChoices):
+    EXPERIMENT = "experiment"
+    RUN = "run"
+    LOGGED_MODEL = "logged_model"
+    MODEL = "model"
+    VERSION = "version"
+    STAGE = "stage"  # where a version stood: its mark is the stage's name
+    ALIAS = "alias"  # its mark is the number of the version
+
+
+class Imported(models.Model):
+    """What one import brought, so that the next goes on where it stood and doubles nothing.
+
+    ``mark`` is the digest of what the source said last; empty while not all of it is here. ``files_mark`` is that of the list of
+    its artifacts. ``location`` is where these lie at the source.
+    """
+
+    origin = models.ForeignKey(ImportOrigin, on_delete=models.PROTECT, related_name="imported")
+    kind = models.CharField(max_length=12, choices=ImportedKind.choices)
+    source_id = models.CharField(max_length=600)
+    local_id = models.CharField(max_length=600)
+    location = models.CharField(max_length=2200, blank=True, default="")
+    mark = models.CharField(max_length=64, blank=True, default="")
+    files_mark = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["origin", "kind", "source_id"], name="one_import_of_each")]
+        indexes = [models.Index(fields=["kind", "local_id"], name="imported_as")]

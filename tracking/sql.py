@@ -68,6 +68,22 @@ def insert(table: str, columns: dict[str, str], rows: Sequence[Sequence[Any]], s
     )
 
 
+def insert_many(table: str, columns: dict[str, str], rows: Sequence[Sequence[Any]], suffix: str = "") -> None:
+    """Insert any number of rows, by as few statements as the engine likes best. columns and suffix as ``insert`` takes them."""
+    if is_postgresql():
+        for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+            insert(table, columns, rows[start : start + _ROWS_PER_STATEMENT], suffix)
+        return
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))}) {suffix}", rows
+            )
+
+
+_ROWS_PER_STATEMENT = 2000
+
+
 def marks(values: Sequence[object]) -> str:
     """Return as many placeholders as there are values, for IN; ``NULL`` for none."""
     return ", ".join(["%s"] * len(values)) or "NULL"

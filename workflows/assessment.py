@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from core.canonical import canonical, digest, text_digest
 from governance import evidence, gate
-from governance.facts import CalendarFacts, Facts, ModelFacts, RequestFacts, VersionFacts, WaiverFact
+from governance.bindings import bindings_for
+from governance.facts import CalendarFacts, Facts, ModelFacts, RequestFacts, UnaskedFact, VersionFacts, WaiverFact
 from governance.gate import PinnedPolicy, Verdict, judge
 from governance.models import Binding, BindingMode, CheckRun, Decision, DecisionPurpose, EvidenceSnapshot, PolicyRevision
 from governance.policy import CompiledPolicy, compile_policy
@@ -128,8 +129,16 @@ def assess(request: PromotionRequest) -> Assessment:
         discussion=discussions.facts(request),
         people=reviewers.people_in(_groups(pins), barred=barred, model=request.model),
         authors={pin.binding: pin.author for pin in pins if pin.author},
+        unasked=_unasked(request, pins),
     )
     return Assessment(facts, judge(_compiled(pins), facts), pins, makers, barred, checks, parts, standings)
+
+
+def _unasked(request: PromotionRequest, pins: Sequence[Pin]) -> tuple[UnaskedFact, ...]:
+    """Return what guards the target now and is not asked: a policy is followed from its binding on, an older request or not."""
+    asked = {(pin.binding, pin.policy) for pin in pins if pin.mode == BindingMode.ENFORCE}
+    guards = bindings_for(request.model, kind=request.target_kind, target=request.target)
+    return tuple(UnaskedFact(b.name, b.policy.name) for b in guards if (b.name, b.policy.name) not in asked)
 
 
 def with_reviews(request: PromotionRequest, seen: Assessment) -> Assessment:

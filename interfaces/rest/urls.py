@@ -126,6 +126,7 @@ urlpatterns = [
     path(f"{_EMERGENCY}revert/", operations.RevertEmergency.as_view(), name="emergency-revert"),
     path(f"{_EMERGENCY}close/", operations.CloseEmergency.as_view(), name="emergency-close"),
     path("re-reviews/", operations.ReReviews.as_view(), name="re-reviews"),
+    path("grandfathered/", operations.GrandfatheredPlaces.as_view(), name="grandfathered"),
     path(f"{_MODEL}events/", operations.ModelEvents.as_view(), name="model-events"),
     path("waivers/", risk.Waivers.as_view(), name="waivers"),
     path(_WAIVER, risk.OneWaiver.as_view(), name="waiver"),

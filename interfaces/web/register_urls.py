@@ -17,6 +17,7 @@ urlpatterns = [
     path("tiers/<path:name>/", risk.tier, name="tier"),
     path("re-reviews/", operations.re_review_list, name="re-reviews"),
     path("re-reviews/report", operations.event_new, name="event-new"),
+    path("grandfathered/", operations.grandfathered_list, name="grandfathered"),
     path("emergencies/", operations.emergencies, name="emergencies"),
     path("emergencies/new", operations.emergency_new, name="emergency-new"),
     path("emergencies/<int:break_glass_id>/", operations.emergency, name="emergency"),

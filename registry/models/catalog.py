@@ -99,6 +99,7 @@ class ModelVersion(models.Model):
     size_bytes = models.BigIntegerField(default=0)
     mlmodel = models.JSONField(default=dict)  # the parsed MLmodel file: flavours, signature, input example
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    user_id_text = models.CharField(max_length=256, blank=True, default="")  # as another server said, of an imported version
     created_ms = models.BigIntegerField()
     updated_ms = models.BigIntegerField()
     deleted_at = models.DateTimeField(null=True, blank=True)

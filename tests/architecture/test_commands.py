@@ -41,6 +41,7 @@ SEVERAL_TRANSACTIONS = {
     "webhooks.commands.try_out": "sends between two transactions, as a worker does",
     "artifacts.commands.put_file": "bytes arrive before the transaction that notes them",
     "tracking.commands.put_artifact": "as put_file",
+    "tracking.import_commands.import_artifact": "as put_file",
     "tracking.commands.put_run_artifact": "as put_file",
     "tracking.commands.delete_artifacts": "one call of a command that has its own",
     "governance.commands.checks.queue_check": "a step of a request's transaction, which jobs.enqueue and audit.record insist on",

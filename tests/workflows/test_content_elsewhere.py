@@ -102,7 +102,9 @@ def test_a_policy_put_in_force_meanwhile_is_not_slipped_past(
     assert refused.value.code == "content_elsewhere"
     execution.execute_request(actor=SYSTEM, request_id=request.pk)
     request.refresh_from_db()
-    assert (request.state, in_production()) == ("failed", []) and "guarded by late" in request.failure
+    assert (request.state, in_production()) == ("in_review", [])
+    (event,) = AuditEvent.objects.filter(action="promotion.reopened")
+    assert "the binding late guards this place since the request was made" in event.body
 
 
 def test_who_registered_the_same_address_had_a_part_in_it(

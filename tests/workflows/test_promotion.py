@@ -442,3 +442,41 @@ def test_lineage_tells_on_which_data_a_version_was_measured(world: Any, aude: Us
     world.in_review()
     graph = lineage.walk(actor(aude), "model_version:credit.risk/1", direction=lineage.Direction.UPSTREAM)
     assert [(e.source, e.kind) for e in graph.edges if e.kind == "evaluated_on"] == [("dataset:validation@v1", "evaluated_on")]
+
+
+STAGING = "kind: Binding\nname: staging\npolicy: credit\nmatch: {models: ['credit.*']}\ntargets: {stages: [Staging]}\n"
+
+
+def test_a_policy_that_came_after_the_request_is_asked_before_it_is_approved(
+    world: Any, dana: User, pat: User, ravi: User, rosa: User, review: Reviewing
+) -> None:
+    request = world.in_review(target="Staging")  # nothing guards it yet, so one other person would do
+    bind_policy(actor=actor(pat), document=STAGING)
+    review(ravi, request)
+    request.refresh_from_db()
+    assert request.state == "in_review"
+    (blocking,) = request_queries.request_page(actor(dana), request.pk).verdict.blocking
+    assert (blocking.policy, blocking.id) == ("credit", "every-policy-is-asked") and "staging" in blocking.reason
+    request_commands.rebase_request(actor=actor(dana), request_id=request.pk)
+    world.finish(request, 0.8)
+    for user in (ravi, rosa):
+        review(user, request)
+    execution.execute_request(actor=SYSTEM, request_id=request.pk)
+    request.refresh_from_db()
+    assert request.state == "done"
+    decision = Decision.objects.get(request_id=request.pk, purpose="execute")
+    assert [p["policy"] for p in decision.policies] == ["credit"] and recompute(decision).satisfied
+
+
+def test_a_policy_that_came_after_the_approval_keeps_the_request_from_being_carried_out(
+    world: Any, pat: User, ravi: User, review: Reviewing
+) -> None:
+    request = world.in_review(target="Staging")
+    review(ravi, request)
+    request.refresh_from_db()
+    assert request.state == "approved"
+    bind_policy(actor=actor(pat), document=STAGING)
+    execution.execute_request(actor=SYSTEM, request_id=request.pk)
+    request.refresh_from_db()
+    assert request.state == "in_review"
+    assert not StageAssignment.objects.filter(stage_id="Staging").exists()

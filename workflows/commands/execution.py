@@ -11,14 +11,13 @@ from core import access
 from core.access import SYSTEM, Actor, Permission
 from core.audit import Event
 from core.errors import Blocked, Conflict
-from governance.bindings import bindings_for
 from governance.models import DecisionPurpose
 from registry import placement
 from registry.identity import decided_on
 from workflows import holds, notifications, task_rows
 from workflows.assessment import Assessment, assess, holder, in_place, store_decision
 from workflows.commands import break_glass, re_reviews
-from workflows.gatekeeping import content_elsewhere, requirement_details
+from workflows.gatekeeping import requirement_details
 from workflows.lifecycle import asked, lock, locked_request, move, wake
 from workflows.models import PromotionRequest, RequestKind
 from workflows.steps import approve_if_satisfied, queue_checks, told
@@ -113,11 +112,6 @@ def finish_execution(*, actor: Actor, request_id: int) -> PromotionRequest:
 
 
 def _place(actor: Actor, request: PromotionRequest, assessment: Assessment) -> None:
-    if not request.version.content_digest:
-        # Agreeing to an address was enough while nothing guarded the place; a policy put in force since is not slipped past.
-        guards = bindings_for(request.model, kind=request.target_kind, target=request.target)
-        if guards:
-            raise content_elsewhere(request, [binding.name for binding in guards])
     decision = store_decision(request.version, assessment, DecisionPurpose.EXECUTE, request)
     if request.kind != RequestKind.RE_REVIEW:
         break_glass.superseded_by(actor=actor, request=request)

@@ -1,5 +1,6 @@
 """What happens next: requests, reviews, exceptions, discussions, and who is told."""
 
+from workflows.models.imports import Grandfathered
 from workflows.models.operations import BreakGlass, BreakGlassState, BusinessCalendarRow, FreezeWindow, ReReview, ReReviewCause
 from workflows.models.people import Comment, MailPreference, Notification, ReviewTask, Thread, ThreadAnchor
 from workflows.models.requests import (
@@ -23,6 +24,7 @@ __all__ = [
     "Comment",
     "Delegation",
     "FreezeWindow",
+    "Grandfathered",
     "MailPreference",
     "Notification",
     "PromotionRequest",

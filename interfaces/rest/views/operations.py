@@ -16,7 +16,8 @@ from interfaces.rest.paging import page
 from interfaces.rest.rendering import Listing
 from workflows.commands import break_glass, calendar, re_reviews
 from workflows.models import BreakGlassState, ReReviewCause
-from workflows.queries import operations
+from workflows.queries import grandfathered, operations
+from workflows.queries.grandfathered import GrandfatheredRow
 from workflows.queries.operations import CalendarRow, EmergencyRow, FreezeRow, ReReviewRow
 
 
@@ -80,6 +81,15 @@ class ReReviewFilter(Input):
     model = serializers.CharField(required=False)
     cause = serializers.ChoiceField(ReReviewCause.choices, required=False)
     state = serializers.ChoiceField(["open", "overdue", "closed"], required=False)
+
+
+class GrandfatheredFilter(Input):
+    model = serializers.CharField(required=False)
+    state = serializers.ChoiceField(
+        ["open", "settled"],
+        required=False,
+        help_text="open: it still holds the place, and no request for it was carried out since.",
+    )
 
 
 class NewEvent(Input):
@@ -213,6 +223,14 @@ class ReReviews(Endpoint):
         """List what is to be reviewed again, the ones due first at the top."""
         rows = operations.re_reviews(actor_of(request), **read_query(ReReviewFilter, request, paged=True))
         return Response(page(request, rows, ordering=["due_at", "id"], show=operations.re_review_rows))
+
+
+class GrandfatheredPlaces(Endpoint):
+    @describe("list_grandfathered", query=GrandfatheredFilter, response=Listing[GrandfatheredRow], paged=True)
+    def get(self, request: Request) -> Response:
+        """List what holds a governed place because an import brought it there, and was not decided on here; the latest first."""
+        rows = grandfathered.grandfathered(actor_of(request), **read_query(GrandfatheredFilter, request, paged=True))
+        return Response(page(request, rows, ordering=["-id"], show=grandfathered.grandfathered_rows))
 
 
 class ModelEvents(Endpoint):

@@ -17,6 +17,7 @@ from interfaces.web.pages.lineage import explore
 from interfaces.web.pages.words import Status
 from registry.history import Period
 from registry.queries import FileLine, ModelHistory, ModelList, ModelSummary, VersionDetail, VersionHistory
+from workflows.queries.grandfathered import GrandfatheredRow
 from workflows.queries.operations import EmergencyRow, ReReviewRow
 from workflows.queries.requests import RequestRow
 from workflows.queries.risk import FindingSummary, ModelTier, WaiverRow
@@ -104,6 +105,7 @@ class Moved:
     valid_to: datetime | None
     by: str
     request_id: int | None
+    grandfathered: bool  # given by an import, without a decision of ours
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ class Known:
     approvals: tuple[Approval, ...]
     re_reviews: tuple[Again, ...]
     emergencies: tuple[Emergency, ...]
+    grandfathered: tuple[tuple[str, int, str], ...]
 
 
 def known(
@@ -161,6 +164,7 @@ def known(
     moves: Sequence[Period],
     re_reviews: Sequence[ReReviewRow],
     emergencies: Sequence[EmergencyRow],
+    grandfathered: Sequence[GrandfatheredRow],
     now: datetime,
     most: int = 5,
 ) -> Known:
@@ -203,6 +207,9 @@ def known(
             )
             for each in emergencies
         ),
+        grandfathered=tuple(
+            (words.target(each.target_kind, each.target), each.version, each.origin) for each in grandfathered if each.open
+        ),
     )
 
 
@@ -240,7 +247,13 @@ class ModelPage:
 
 
 def model_page(
-    found: ModelHistory, *, requests: Sequence[RequestRow], guards: Sequence[Guard], may_ask: bool, now: datetime
+    found: ModelHistory,
+    *,
+    requests: Sequence[RequestRow],
+    guards: Sequence[Guard],
+    grandfathered: Sequence[GrandfatheredRow],
+    may_ask: bool,
+    now: datetime,
 ) -> ModelPage:
     """Return the page of a registered model."""
     rows = inbox.rows(requests, now)
@@ -261,7 +274,7 @@ def model_page(
         versions=tuple(_line(row, found, by_version) for row in found.versions),
         open_requests=tuple(row for _, row in opened),
         closed_requests=tuple(row for request, row in zip(requests, rows, strict=True) if not request.is_open)[:10],
-        history=history(found.moves),
+        history=history(found.moves, grandfathered),
         load_uri=uri,
         load_word=word,
         lineage_href=explore(f"model_version:{found.model.name}/{found.model.latest}") if found.model.latest else "",
@@ -270,11 +283,26 @@ def model_page(
     )
 
 
-def history(moves: Sequence[Period]) -> tuple[Moved, ...]:
-    """Return who moved what, the latest first."""
+def history(moves: Sequence[Period], undecided: Sequence[GrandfatheredRow] = ()) -> tuple[Moved, ...]:
+    """Return who moved what, the latest first. undecided: what an import gave, whether it still holds or not."""
+
+    def brought(move: Period) -> bool:
+        return any(
+            (row.target_kind, row.target, row.version) == (move.kind, move.place, move.version)
+            and move.valid_from <= row.imported_at
+            and (move.valid_to is None or row.imported_at < move.valid_to)
+            for row in undecided
+        )
+
     return tuple(
         Moved(
-            words.target(each.kind, each.place), each.version, each.valid_from, each.valid_to, each.assigned_by, each.request_id
+            words.target(each.kind, each.place),
+            each.version,
+            each.valid_from,
+            each.valid_to,
+            each.assigned_by,
+            each.request_id,
+            each.request_id is None and brought(each),
         )
         for each in moves
     )
@@ -384,6 +412,7 @@ def version_page(
     verdict: Verdict | None,
     outlook_target: str,
     champion: int | None,
+    grandfathered: Sequence[GrandfatheredRow],
     may_ask: bool,
     now: datetime,
     open_elsewhere: Sequence[RequestRow] = (),
@@ -428,7 +457,7 @@ def version_page(
         measurements=tuple((words.sentence(name), _measured(run)) for name, run in completed.items() if run.measurements),
         findings=review.findings(completed.values()),
         requests=inbox.rows(requests, now),
-        history=history(found.moves),
+        history=history(found.moves, grandfathered),
         targets=_targets(found, guards, requests),
         open_elsewhere=inbox.rows(open_elsewhere, now),
         outlook=review.grouped(requirements),

@@ -12,6 +12,7 @@ from interfaces.web.pages import words
 from interfaces.web.pages.risk import Tab
 from interfaces.web.pages.timeline import Entry
 from interfaces.web.pages.words import Status
+from workflows.queries.grandfathered import GrandfatheredRow
 from workflows.queries.operations import CalendarRow, EmergencyRow, FreezeRow, ReReviewRow
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -19,7 +20,7 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 def tabs(current: str, *, reads_policies: bool) -> tuple[Tab, ...]:
     """Return the tabs of operations."""
-    places = [("Re-reviews", "web:re-reviews"), ("Emergencies", "web:emergencies")]
+    places = [("Re-reviews", "web:re-reviews"), ("Grandfathered", "web:grandfathered"), ("Emergencies", "web:emergencies")]
     if reads_policies:
         places += [("Freezes", "web:freezes"), ("Business calendars", "web:calendars")]
     return tuple(Tab(title, reverse(name), name == f"web:{current}") for title, name in places)
@@ -123,3 +124,27 @@ def re_review_lines(rows: Sequence[ReReviewRow], now: datetime) -> tuple[ReRevie
         status = Status("pass", "Done") if row.closed_at else Status("fail", "Overdue") if row.overdue else Status("wait", "Open")
         found.append(ReReviewLine(row, words.target(row.target_kind, row.target), words.cause(row.cause), status, due, pressing))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class GrandfatheredLine:
+    """A version in the list of what holds a governed place without a decision of ours."""
+
+    row: GrandfatheredRow
+    place: str
+    status: Status
+    policies: str
+
+
+def grandfathered_lines(rows: Sequence[GrandfatheredRow]) -> tuple[GrandfatheredLine, ...]:
+    """Return what was grandfathered as the list shows it."""
+    return tuple(
+        GrandfatheredLine(row, words.target(row.target_kind, row.target), _standing(row), words.listed(row.policies))
+        for row in rows
+    )
+
+
+def _standing(row: GrandfatheredRow) -> Status:
+    if row.open:
+        return Status("warn", "Not decided on")
+    return Status("pass", "Decided on") if row.request else Status("wait", "Left the place")

@@ -29,8 +29,9 @@ from registry.models import RegisteredModel
 from workflows.assessment import holder
 from workflows.commands import requests as request_commands
 from workflows.models import BreakGlassState
-from workflows.queries import operations, risk
+from workflows.queries import grandfathered, operations, risk
 from workflows.queries import requests as request_queries
+from workflows.queries.grandfathered import GrandfatheredRow
 
 PAGE = 50
 
@@ -60,17 +61,19 @@ def model(request: PageRequest, name: str) -> HttpResponse:
     subject = registry_queries.model(request.actor, name)
     found = [request_queries.request_row(row) for row in request_queries.requests(request.actor, model=name)[:30]]
     past = registry_queries.model_history(subject)
+    undecided = grandfathered.grandfathered_rows(grandfathered.grandfathered(request.actor, model=name)[:200])
     shown = present.model_page(
         past,
         requests=found,
         guards=_guards(request.actor, subject),
+        grandfathered=undecided,
         may_ask=access.explain(request.actor, Permission.PROMOTION_REQUEST, subject).allowed,
         now=timezone.now(),
     )
     context = {
         "nav": "models",
         "page": shown,
-        "known": _known(request.actor, subject, past.moves),
+        "known": _known(request.actor, subject, past.moves, undecided),
         "may_raise": rights.has_voice(request.actor, subject),
     }
     return render(request, "models/model.html", context)
@@ -128,6 +131,7 @@ def _version(request: PageRequest, name: str, number: int, *, status: int = 200,
         checks=governance_queries.detailed(runs),
         requests=[request_queries.request_row(row) for row in request_queries.requests(actor, model=name, version=number)[:20]],
         guards=guards,
+        grandfathered=grandfathered.of_version(subject),
         verdict=verdict,
         outlook_target=words.target(guarded.kind, guarded.name) if guarded else "",
         champion=champion.number if champion is not None and champion.pk != subject.pk else None,
@@ -141,7 +145,9 @@ def _version(request: PageRequest, name: str, number: int, *, status: int = 200,
     return render(request, "models/version.html", {"nav": "models", "page": shown, **more}, status=status)
 
 
-def _known(actor: Actor, subject: RegisteredModel, moves: Sequence[Period]) -> present.Known:
+def _known(
+    actor: Actor, subject: RegisteredModel, moves: Sequence[Period], undecided: Sequence[GrandfatheredRow]
+) -> present.Known:
     """Return what the registers know about a model; seven statements."""
     name = subject.name
     holding = [move.request_id for move in moves if move.valid_to is None and move.request_id is not None]
@@ -154,6 +160,7 @@ def _known(actor: Actor, subject: RegisteredModel, moves: Sequence[Period]) -> p
         moves=moves,
         re_reviews=operations.re_review_rows(operations.re_reviews(actor, model=name, state="open")[:20]),
         emergencies=[operations.emergency_row(row) for row in unsettled[:20]],
+        grandfathered=undecided,
         now=timezone.now(),
     )
 

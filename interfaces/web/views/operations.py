@@ -25,6 +25,7 @@ from interfaces.web.pages.risk import Tab
 from registry.models import RegisteredModel
 from workflows.commands import break_glass, calendar, re_reviews
 from workflows.models import BreakGlassState, ReReviewCause
+from workflows.queries import grandfathered
 from workflows.queries import operations as queries
 
 PAGE = 50
@@ -66,6 +67,30 @@ def re_review_list(request: PageRequest) -> HttpResponse:
         "tabs": _tabs(actor, "re-reviews"),
     }
     return _shown(request, "operations/re_reviews.html", context)
+
+
+@require_safe
+@page
+def grandfathered_list(request: PageRequest) -> HttpResponse:
+    """Show what holds a governed place because an import brought it there, and nobody here decided on."""
+    actor = request.actor
+    asked = {name: request.GET.get(name, "").strip() for name in ("model", "before")}
+    state = request.GET.get("state", "open")
+    rows = grandfathered.grandfathered(actor, model=asked["model"], state=state if state in ("open", "settled") else "")
+    if asked["before"].isdigit():
+        rows = rows.filter(pk__lt=int(asked["before"]))
+    found = grandfathered.grandfathered_rows(rows[: PAGE + 1])
+    query = request.GET.copy()
+    query.pop("before", None)
+    context = {
+        "asked": {**asked, "state": state},
+        "lines": present.grandfathered_lines(found[:PAGE]),
+        "older": found[PAGE - 1].id if len(found) > PAGE else None,
+        "query": query.urlencode(),
+        "filtered": bool(asked["model"] or asked["before"] or state != "open"),
+        "tabs": _tabs(actor, "grandfathered"),
+    }
+    return _shown(request, "operations/grandfathered.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
