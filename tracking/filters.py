@@ -19,6 +19,7 @@ NUMERIC = frozenset({"=", "!=", "<", "<=", ">", ">="})
 
 MAX_FILTER = 100_000
 MAX_PATTERN = 5000  # beyond some size engines refuse a pattern, each in its own way
+_LONGEST_NUMBER = 100  # digits; Python refuses to read thousands of them
 
 Value = str | int | float | tuple[str, ...] | None
 
@@ -303,10 +304,9 @@ def _number(token: _Token, key: Key, name: str) -> int | float:
     if not _NUMBER.match(text):
         raise Invalid(f"{name} is compared with a number, not with {token.text!r}.")
     if text.lstrip("+-").isdigit():
-        whole = int(text)
-        if abs(whole) >= 1 << 63:
-            raise Invalid(f"{text} is beyond what {name} can be.")
-        return whole
+        if len(text) > _LONGEST_NUMBER or abs(int(text)) >= 1 << 63:
+            raise Invalid(f"{text[:_LONGEST_NUMBER]} is beyond what {name} can be.")
+        return int(text)
     if key.quoted_number:
         raise Invalid(f"{name} is compared with a whole number, not with {token.text!r}.")
     return float(text)

@@ -22,7 +22,7 @@ _LARGEST = sys.float_info.max
 
 def experiment_number(text: str) -> int:
     """Return an experiment id as the number it is. Raises Invalid for anything else."""
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_ID:
+    if not text.isascii() or not text.isdigit() or len(text) > 100 or int(text) > MAX_ID:
         raise Invalid(f"{text[:100]!r} is no experiment id: it must be a whole number.")
     return int(text)
 

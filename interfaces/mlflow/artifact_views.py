@@ -58,7 +58,7 @@ _TEXT = frozenset(
     ]
 )
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")  # RFC 9530
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,99})-(\d{0,99})\Z", re.ASCII)
 
 
 class ListArtifacts(Message, frozen=True):

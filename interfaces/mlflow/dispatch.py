@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from core.access import Actor
@@ -59,6 +60,8 @@ def answer(request: HttpRequest) -> HttpResponseBase:
             result = route.view(actor, messages.read(request, route.message), **parameters)
     except DomainError as error:
         return errors.refusal(error, request, actor)
+    except TooManyFieldsSent:
+        return errors.respond("INVALID_PARAMETER_VALUE", "The query string has too many fields.")
     except Exception:  # noqa: BLE001 - the edge: whatever else it is, it is a bug, and logged as one
         return errors.failure(request)
     if isinstance(result, HttpResponseBase):

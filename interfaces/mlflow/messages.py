@@ -79,6 +79,13 @@ def body_of(request: HttpRequest, limit: int = MAX_JSON_BYTES) -> bytes:
 
 def from_json(body: bytes, kind: type[M]) -> M:
     """Return the message in a JSON text; an empty body counts as ``{}``. Raises Invalid."""
+    try:
+        return _from_json(body, kind)
+    except RecursionError:
+        raise Invalid("The body is nested too deeply.") from None
+
+
+def _from_json(body: bytes, kind: type[M]) -> M:
     shape = _shape(kind)
     if not shape.camel.search(body) and b"\\u0000" not in body:
         try:
@@ -124,7 +131,7 @@ def choice(value: str | int | None, names: Sequence[str], field: str, first: int
     if isinstance(value, str):
         if value in names:
             return value
-        if not value.isdigit():
+        if not (value.isascii() and value.isdigit() and len(value) < 10):
             raise Invalid(f"{value!r} is no value of {field!r}; use one of {', '.join(names)}.")
     at = int(value) - first
     if not 0 <= at < len(names):

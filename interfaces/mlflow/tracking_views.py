@@ -471,7 +471,7 @@ def metric_history_bulk(actor: Actor, request: HttpRequest) -> dict[str, list[Me
         raise Invalid("Give 1 to 100 values of 'run_id'.")
     if not key or "\x00" in "".join([key, *run_ids]):
         raise Invalid("Missing value for required parameter 'metric_key'.")
-    if not (most.isascii() and most.isdigit() and int(most) > 0):
+    if not (most.isascii() and most.isdigit() and len(most) < 20 and int(most) > 0):
         raise Invalid("'max_results' must be a positive whole number.")
     return {"metrics": queries.metric_points(actor, run_ids, key, limit=min(int(most), 25_000))}
 

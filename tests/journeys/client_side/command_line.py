@@ -85,7 +85,7 @@ def a_registered_model_predicts_from_the_command_line() -> None:
         check(json.loads(out.read_text())["predictions"] == model.predict(frame).tolist(), out.read_text())
 
 
-@step("mlflow-3", "mlflow-2")
+@step("mlflow-3")
 def a_registered_model_is_served_and_answers() -> None:
     from models import NAME, logged, rows
 
