@@ -52,7 +52,9 @@ def answer(request: HttpRequest) -> HttpResponseBase:
                     "METHOD_NOT_ALLOWED", f"{request.path_info} does not answer {request.method}.", Allow=", ".join(entry)
                 )
             return errors.respond("ENDPOINT_NOT_FOUND", f"There is no {request.path_info} here.")
+        messages.refuse_nul(parameters)
         if route.raw:
+            messages.refuse_nul(dict(request.GET.lists()))
             result = route.view(actor, request, **parameters)
         elif route.message is None:
             result = route.view(actor, **parameters)

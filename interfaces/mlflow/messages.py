@@ -103,7 +103,7 @@ def _from_json(body: bytes, kind: type[M]) -> M:
         raise Invalid("The body is not JSON.") from None
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
-    _refuse_nul(value)
+    refuse_nul(value)
     return _convert(value, kind)
 
 
@@ -120,7 +120,7 @@ def from_query(query: QueryDict, kind: type[M]) -> M:
         values[name] = query.getlist(key) if name in shape.repeated else query.get(key)
         if name in shape.flags and values[name].lower() not in ("true", "false"):
             raise Invalid(f"{name!r} must be true or false.")
-    _refuse_nul(values)
+    refuse_nul(values)
     return _convert(values, kind)
 
 
@@ -159,6 +159,19 @@ def pairs(tags: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[dict[str,
 def mapping(items: Iterable[KeyValue] | None) -> dict[str, str]:
     """Return a list of tags as a dictionary; the last of equal keys wins."""
     return {item.key: item.value for item in items or ()}
+
+
+def refuse_nul(value: object) -> None:
+    """Refuse the NUL character, which PostgreSQL cannot store, wherever it is. Raises Invalid."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise Invalid("A text holds the NUL character.")
+    elif isinstance(value, dict):
+        for item in value.values():
+            refuse_nul(item)
+    elif isinstance(value, list):
+        for item in value:
+            refuse_nul(item)
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -261,19 +274,6 @@ def _check(message: Message) -> None:
     for name in _shape(type(message)).required:
         if getattr(message, name) in ("", []):
             raise Invalid(f"Missing value for required parameter {name!r}.")
-
-
-def _refuse_nul(value: object) -> None:
-    """Refuse the NUL character, which PostgreSQL cannot store, wherever it is. Raises Invalid."""
-    if isinstance(value, str):
-        if "\x00" in value:
-            raise Invalid("A text holds the NUL character.")
-    elif isinstance(value, dict):
-        for item in value.values():
-            _refuse_nul(item)
-    elif isinstance(value, list):
-        for item in value:
-            _refuse_nul(item)
 
 
 _MISSING = re.compile(r"missing required field `(\w+)`")

@@ -146,6 +146,8 @@ def _authorization(world: World) -> Strategy:
         b"Bearer \xff",
         b"Basic \xff",
         b"Basic Og==",
+        b"Basic " + base64.b64encode(b"a\x00b:x"),
+        b"Basic " + base64.b64encode(b"x" * 3000 + b":\xc2\x80"),
         b"Bearer cs_" + b"x" * 4000,
     ]
     return st.sampled_from(good[:1] * 24 + good + odd)

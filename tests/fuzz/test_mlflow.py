@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -117,11 +118,13 @@ def fault_of(stack: Stack, request: wire.Request, statuses: Counter[int]) -> str
         for _ in range(ATTEMPTS - 1):
             if answer.seconds < SLOW:
                 break
+            time.sleep(0.5)  # what else the machine does may be over then
             answer = wire.send(stack.url, data)
     except TimeoutError:
         return f"no answer within {wire.PATIENCE:.0f} s"
     statuses[answer.status] += 1
-    if answer.seconds >= SLOW:
+    checks_a_password = any(value.startswith(b"Basic") for _, value in request.headers)  # slowly, on purpose
+    if answer.seconds >= SLOW and not checks_a_password:
         return f"{ATTEMPTS} answers took longer than {SLOW:.0f} s, the last one {answer.seconds:.1f} s"
     if answer.status == 501 and answer.error_code() == "NOT_IMPLEMENTED":
         return ""
