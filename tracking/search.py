@@ -9,7 +9,7 @@ from typing import Any
 from core.access import Actor
 from core.errors import Invalid
 from tracking import sql
-from tracking.filters import LISTED, NULL, NUMERIC, TEXT, Clause, Entity, Grammar, Key, Order, compare
+from tracking.filters import LISTED, MAX_TERMS, NULL, NUMERIC, TEXT, Clause, Entity, Grammar, Key, Order, compare
 from tracking.models import Lifecycle
 from tracking.queries import (
     experiment_columns,
@@ -316,6 +316,8 @@ def logged_models(
     Raises Invalid for a bad filter or order.
     """
     clauses = LOGGED_MODELS.clauses(filter_text)
+    if len(order_by) > MAX_TERMS:
+        raise Invalid(f"There are more than {MAX_TERMS} keys to sort by.")
     orders = [(LOGGED_MODELS.order(given.key, given.ascending), given) for given in order_by]
     if len({(o.entity, o.key, g.dataset_name, g.dataset_digest) for o, g in orders}) < len(orders):
         raise Invalid("A key to sort by is named twice.")

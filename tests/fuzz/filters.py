@@ -60,7 +60,12 @@ def _mutated(draw: st.DrawFn, text: str) -> str:
 def filters(known: tuple[str, ...]) -> st.SearchStrategy[str]:
     """Return filters; known: values of things that exist."""
     whole = st.lists(_clause(known), min_size=1, max_size=4).map(" AND ".join)
-    return st.one_of(whole, whole, whole.flatmap(_mutated), st.sampled_from([" AND ".join(["tags.a = 'b'"] * 400), "(" * 50_000]))
+    return st.one_of(
+        whole,
+        whole,
+        whole.flatmap(_mutated),
+        st.sampled_from([" AND ".join(["tags.a = 'b'"] * 400), " AND ".join(["tags.a = 'b'"] * 40), "(" * 50_000]),
+    )
 
 
 def orders() -> st.SearchStrategy[str]:

@@ -80,6 +80,15 @@ def test_orders_are_read_with_their_direction() -> None:
             GRAMMAR.orders(wrong)
 
 
+def test_more_clauses_or_orders_than_a_database_plans_in_time_are_refused() -> None:
+    assert len(GRAMMAR.clauses(" AND ".join(["tags.a = 'b'"] * 40))) == 40
+    assert len(GRAMMAR.orders([f"metrics.m{at}" for at in range(40)])) == 40
+    with pytest.raises(Invalid, match="40 clauses"):
+        GRAMMAR.clauses(" AND ".join(["tags.a = 'b'"] * 41))
+    with pytest.raises(Invalid, match="40 keys"):
+        GRAMMAR.orders([f"metrics.m{at}" for at in range(41)])
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_either_read_or_refused(text: str) -> None:
     for read in (GRAMMAR.clauses, lambda t: GRAMMAR.orders([t])):
