@@ -161,7 +161,8 @@ def require(actor: Actor, permission: Permission, target: Model | None = None) -
             return
         read = _READ_OF[needed.partition("_")[0]]
         if permission == read or not explain(actor, read, target).allowed:
-            raise NotFound(f"There is no such {_noun(target)}, or you may not see it.")
+            # Word for word what one hears who names something that is not there.
+            raise NotFound(f"There is no {_noun(target)} {str(target)!r}, or you may not see it.")
     raise Denied(
         f"{actor.username or 'You'} may not do this: it needs {permission}"
         + (f" on this {_noun(target)}; ask its owner or a platform admin." if target is not None else "; ask a platform admin.")

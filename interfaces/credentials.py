@@ -52,6 +52,8 @@ def actor_from_header(header: str, request_id: str, address: str = "") -> Actor 
             name, _, secret = base64.b64decode(rest, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             raise BadCredentials("The Basic credentials are not base64 of name:password.") from None
+        if "\x00" in name:  # PostgreSQL cannot even be asked for it
+            raise BadCredentials("Unknown name or wrong password.")
         if secret.startswith("cs_"):
             actor = _by_token(secret, request_id)
             if name not in ("", actor.username, "token"):

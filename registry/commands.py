@@ -342,7 +342,7 @@ def _tell_logged_model(version: ModelVersion) -> None:
     if tag is not None:
         try:
             given = json.loads(tag.value)
-        except ValueError:  # clients may write this tag too, and what they wrote is no list of versions
+        except (ValueError, RecursionError):  # clients may write this tag too, and what they wrote is no list of versions
             given = None
         listed = given if isinstance(given, list) else []
     if entry in listed:

@@ -12,9 +12,14 @@ compile pyproject.toml --all-extras --group dev --output-file requirements/dev.t
 # What is deployed is what was tested: both images take their versions from the lock of the tests.
 compile pyproject.toml --extra s3 --constraint requirements/dev.txt --output-file requirements/server.txt
 compile pyproject.toml --extra s3 --extra validation --constraint requirements/dev.txt --output-file requirements/worker.txt
+# The clients of the journeys; the newest shares what it can with the tests, so that less has to be fetched.
+for client in mlflow-3 skinny-3; do
+    compile --group "client-$client" --constraint requirements/dev.txt --output-file "requirements/clients/$client.txt"
+done
+compile --group client-mlflow-2 --output-file requirements/clients/mlflow-2.txt
 grep -o '^uv==[^ ]*' requirements/uv.txt | compile - --output-file requirements/uv.txt
 
-if grep -nE '://|^--?(index|extra|find|trusted)' requirements/*.txt; then
+if grep -nE '://|^--?(index|extra|find|trusted)' requirements/*.txt requirements/clients/*.txt; then
     echo "lock: a lock file names an address; locks hold names, versions and hashes only" >&2
     exit 1
 fi

@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -54,11 +54,21 @@ def free_port() -> int:
 class Stack:
     """An instance with a port and a home; start it, wait until it is healthy, stop it. Usable in a ``with`` statement.
 
-    environment: settings on top of this process's own, such as DATABASE_URL.
+    environment: settings on top of this process's own, such as DATABASE_URL. services: the processes to start, all of them
+    unless said otherwise.
     """
 
-    def __init__(self, *, port: int, home: Path, host: str = "127.0.0.1", environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        port: int,
+        home: Path,
+        host: str = "127.0.0.1",
+        environment: Mapping[str, str] | None = None,
+        services: Sequence[str] = LONG_RUNNING,
+    ) -> None:
         self.port = port
+        self.services = services
         self.home = home.resolve()
         self.host = host
         self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
@@ -98,7 +108,7 @@ class Stack:
         done = self.run(what["migrate"])
         if done.returncode:
             raise StackError(f"migrate failed:\n{done.stdout}{done.stderr}")
-        for name in LONG_RUNNING:
+        for name in self.services:
             self.start_one(name, what[name])
 
     def start_one(self, name: str, command: list[str]) -> None:

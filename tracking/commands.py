@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -454,17 +455,16 @@ def log_outputs(*, actor: Actor, run_id: str, models: Sequence[tuple[str, int]])
 @transaction.atomic
 def log_model(*, actor: Actor, run_id: str, model_json: str) -> None:
     """Append the description of a model, as old clients log it, to the run's tag. Raises NotFound, Denied, Invalid."""
-    try:
-        model = msgspec.json.decode(model_json)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Invalid("'model_json' is not JSON.") from None
+    model = _json(model_json)
     needed = ("artifact_path", "flavors", "utc_time_created", "run_id")
     if not isinstance(model, dict) or any(name not in model for name in needed):
         raise Invalid(f"'model_json' must be an object with {', '.join(needed)}.")
     found = open_run(actor, run_id)
     row = sql.fetch_one("SELECT value FROM tracking_runtag WHERE run_id = %s AND key = %s", [run_id, MODEL_HISTORY_TAG])
-    history = msgspec.json.decode(row[0]) if row else []
-    value = msgspec.json.encode([*history, model]).decode()
+    history = _json(row[0]) if row else []
+    if not isinstance(history, list):  # clients may write this tag too, and what they wrote is no list of models
+        history = []
+    value = json.dumps([*history, model], separators=(",", ":"), ensure_ascii=False)
     if len(value) > limits.MAX_RUN_TAG * 10:
         raise Invalid("The run describes too many models.")
     _write_tags(run_id, {MODEL_HISTORY_TAG: value})
@@ -475,6 +475,14 @@ def log_model(*, actor: Actor, run_id: str, model_json: str) -> None:
         scope=found.scope,
         after={"key": MODEL_HISTORY_TAG, "models": len(history) + 1},
     )
+
+
+def _json(text: str) -> Any:
+    """Return what a JSON text says, or None for what is none or is nested too deeply."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def run_tags(tags: Mapping[str, str]) -> dict[str, str]:

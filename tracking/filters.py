@@ -18,7 +18,9 @@ NULL = frozenset({"IS NULL", "IS NOT NULL"})
 NUMERIC = frozenset({"=", "!=", "<", "<=", ">", ">="})
 
 MAX_FILTER = 100_000
+MAX_TERMS = 40  # each may be a join, and what PostgreSQL needs to plan them grows without measure: a hundred take it minutes
 MAX_PATTERN = 5000  # beyond some size engines refuse a pattern, each in its own way
+_LONGEST_NUMBER = 100  # digits; Python refuses to read thousands of them
 
 Value = str | int | float | tuple[str, ...] | None
 
@@ -94,12 +96,17 @@ class Grammar:
         while tokens:
             if out and not _take_word(tokens, "AND"):
                 raise Invalid(f"Expected AND before {tokens[0].text!r}; clauses are joined by AND only.")
+            if len(out) == MAX_TERMS:
+                raise Invalid(f"The filter has more than {MAX_TERMS} clauses.")
             out.append(self._clause(tokens))
         return out
 
     def orders(self, items: Iterable[str] | None) -> list[Order]:
         """Return what ``[entity.]key [ASC|DESC]`` items ask for. Raises Invalid, also for a key named twice."""
-        out = [self._order(item) for item in items or ()]
+        given = list(items or ())
+        if len(given) > MAX_TERMS:
+            raise Invalid(f"There are more than {MAX_TERMS} keys to sort by.")
+        out = [self._order(item) for item in given]
         if not self.repeats and len({(order.entity, order.key) for order in out}) < len(out):
             raise Invalid("A key to sort by is named twice.")
         return out
@@ -310,10 +317,9 @@ def _number(token: _Token, key: Key, name: str) -> int | float:
     if not _NUMBER.match(text):
         raise Invalid(f"{name} is compared with a number, not with {token.text!r}.")
     if text.lstrip("-").isdigit():
-        whole = int(text)
-        if abs(whole) >= 1 << 63:
-            raise Invalid(f"{text} is beyond what {name} can be.")
-        return whole
+        if len(text) > _LONGEST_NUMBER or abs(int(text)) >= 1 << 63:
+            raise Invalid(f"{text[:_LONGEST_NUMBER]} is beyond what {name} can be.")
+        return int(text)
     if key.quoted_number or key.whole:
         raise Invalid(f"{name} is compared with a whole number, not with {token.text!r}.")
     return float(text)

@@ -9,7 +9,7 @@ from typing import Any
 from core.access import Actor
 from core.errors import Invalid
 from tracking import sql
-from tracking.filters import LISTED, NULL, NUMERIC, TEXT, Clause, Entity, Grammar, Key, Order, compare
+from tracking.filters import LISTED, MAX_TERMS, NULL, NUMERIC, TEXT, Clause, Entity, Grammar, Key, Order, compare
 from tracking.models import Lifecycle
 from tracking.queries import (
     experiment_columns,
@@ -325,6 +325,8 @@ def logged_models(
     for given in order_by:
         if "." in given.key and not given.key.startswith("metrics."):
             raise Invalid(f"Cannot sort by {given.key!r}: name an attribute as it is, or a metric as metrics.<name>.")
+    if len(order_by) > MAX_TERMS:
+        raise Invalid(f"There are more than {MAX_TERMS} keys to sort by.")
     orders = [(LOGGED_MODELS.order(given.key, given.ascending), given) for given in order_by]
     if not experiment_ids:
         return []

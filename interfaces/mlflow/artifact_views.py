@@ -64,7 +64,7 @@ TICKET_HOLDS = timedelta(hours=1)
 _signer = signing.TimestampSigner(salt="mlflow.contents")
 
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")  # RFC 9530
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,99})-(\d{0,99})\Z", re.ASCII)
 
 
 class ListArtifacts(Message, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from core.access import Actor
@@ -75,7 +76,9 @@ def answer(request: HttpRequest) -> HttpResponseBase:
                     "METHOD_NOT_ALLOWED", f"{request.path_info} does not answer {request.method}.", Allow=", ".join(entry)
                 )
             return errors.respond("ENDPOINT_NOT_FOUND", f"There is no {request.path_info} here.")
+        messages.refuse_nul(parameters)
         if route.raw:
+            messages.refuse_nul(dict(request.GET.lists()))
             result = route.view(actor, request, **parameters)
         elif route.message is None:
             result = route.view(actor, **parameters)
@@ -83,6 +86,8 @@ def answer(request: HttpRequest) -> HttpResponseBase:
             result = route.view(actor, messages.read(request, route.message), **parameters)
     except DomainError as error:
         return errors.refusal(error, request, actor)
+    except TooManyFieldsSent:
+        return errors.respond("INVALID_PARAMETER_VALUE", "The query string has too many fields.")
     except Exception:  # noqa: BLE001 - the edge: whatever else it is, it is a bug, and logged as one
         return errors.failure(request)
     if isinstance(result, HttpResponseBase):

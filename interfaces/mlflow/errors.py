@@ -58,8 +58,12 @@ def code_of(error: DomainError) -> str:
 
 
 def refusal(error: DomainError, request: HttpRequest, actor: Actor | None) -> HttpResponse:
-    """Return the answer to a refusal; one of right or policy is recorded, now that its transaction is rolled back."""
-    refusals.record(error, actor=actor, dialect="mlflow", request=request)
+    """Return the answer to a refusal; one of right or policy is recorded, now that its transaction is rolled back.
+
+    Not one of a stranger, at the addresses that take a ticket instead of a token: they could fill the ledger.
+    """
+    if actor is not None or isinstance(error, TooManyAttempts):
+        refusals.record(error, actor=actor, dialect="mlflow", request=request)
     return respond(code_of(error), error.message, **getattr(error, "headers", {}))
 
 

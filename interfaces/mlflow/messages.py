@@ -83,6 +83,13 @@ def body_of(request: HttpRequest, limit: int = MAX_JSON_BYTES) -> bytes:
 
 def from_json(body: bytes, kind: type[M]) -> M:
     """Return the message in a JSON text; an empty body counts as ``{}``. Raises Invalid."""
+    try:
+        return _from_json(body, kind)
+    except RecursionError:
+        raise Invalid("The body is nested too deeply.") from None
+
+
+def _from_json(body: bytes, kind: type[M]) -> M:
     shape = _shape(kind)
     if not shape.flags and not shape.camel.search(body) and b"\\u0000" not in body:
         try:
@@ -98,11 +105,9 @@ def from_json(body: bytes, kind: type[M]) -> M:
             value = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Invalid("The body is not JSON.") from None
-    except RecursionError:
-        raise Invalid("The body is nested too deeply.") from None
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
-    _refuse_nul(value)
+    refuse_nul(value)
     return _convert(value, kind)
 
 
@@ -118,7 +123,7 @@ def from_query(query: QueryDict, kind: type[M]) -> M:
             values[key] = {"true": True, "false": False}.get(values[key].lower())
             if values[key] is None:
                 raise Invalid(f"{key!r} must be true or false.")
-    _refuse_nul(values)
+    refuse_nul(values)
     return _convert(values, kind)
 
 
@@ -129,7 +134,7 @@ def choice(value: str | int | None, names: Sequence[str], field: str, first: int
     if isinstance(value, str):
         if value in names:
             return value
-        if not value.isdigit():
+        if not (value.isascii() and value.isdigit() and len(value) < 10):
             raise Invalid(f"{value!r} is no value of {field!r}; use one of {', '.join(names)}.")
     at = int(value) - first
     if not 0 <= at < len(names):
@@ -168,6 +173,19 @@ def pairs(tags: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[dict[str,
 def mapping(items: Iterable[KeyValue] | None) -> dict[str, str]:
     """Return a list of tags as a dictionary; the last of equal keys wins."""
     return {item.key: item.value for item in items or ()}
+
+
+def refuse_nul(value: object) -> None:
+    """Refuse the NUL character, which PostgreSQL cannot store, wherever it is. Raises Invalid."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise Invalid("A text holds the NUL character.")
+    elif isinstance(value, dict):
+        for item in value.values():
+            refuse_nul(item)
+    elif isinstance(value, list):
+        for item in value:
+            refuse_nul(item)
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -274,19 +292,6 @@ def _check(message: Message) -> None:
     for name in _shape(type(message)).required:
         if getattr(message, name) == "":
             raise Invalid(f"Missing value for required parameter {name!r}.")
-
-
-def _refuse_nul(value: object) -> None:
-    """Refuse the NUL character, which PostgreSQL cannot store, wherever it is. Raises Invalid."""
-    if isinstance(value, str):
-        if "\x00" in value:
-            raise Invalid("A text holds the NUL character.")
-    elif isinstance(value, dict):
-        for item in value.values():
-            _refuse_nul(item)
-    elif isinstance(value, list):
-        for item in value:
-            _refuse_nul(item)
 
 
 _MISSING = re.compile(r"missing required field `(\w+)`")

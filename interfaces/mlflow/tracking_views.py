@@ -483,9 +483,9 @@ def metric_history_bulk(actor: Actor, request: HttpRequest) -> dict[str, list[Me
     most = request.GET.get("max_results") or str(25_000)
     if not run_ids or len(run_ids) > 100:
         raise Invalid("Give 1 to 100 values of 'run_id'.")
-    if "metric_key" not in request.GET or "\x00" in "".join([key, *run_ids]):
+    if "metric_key" not in request.GET:
         raise Invalid("Missing value for required parameter 'metric_key'.")
-    if not (most.isascii() and most.isdigit() and int(most) > 0):
+    if not (most.isascii() and most.isdigit() and len(most) < 20 and int(most) > 0):
         raise Invalid("'max_results' must be a positive whole number.")
     return {"metrics": queries.metric_points(actor, run_ids, key, limit=min(int(most), 25_000))}
 

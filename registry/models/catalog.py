@@ -47,6 +47,9 @@ class RegisteredModel(models.Model):
             models.UniqueConstraint(fields=["name"], condition=models.Q(deleted_at__isnull=True), name="one_live_model_per_name")
         ]
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class ModelUserPermission(UserObjectPermissionBase):
     """A person's right on one registered model."""

@@ -46,6 +46,7 @@ def test_no_header_is_nobody_and_not_an_error() -> None:
         "Basic",
         "Basic !!!",
         "Basic " + base64.b64encode(b"\xff\xfe").decode(),
+        "Basic " + base64.b64encode(b"da\x00na:x").decode(),
         "Digest x",
         "x",
     ],

@@ -182,6 +182,13 @@ def test_registering_draws_the_lineage_from_data_to_version(credit: RegisteredMo
     assert [entry["version"] for entry in json.loads(LoggedModelTag.objects.get(key=commands.MODEL_VERSIONS_TAG).value)] == [1, 2]
 
 
+@pytest.mark.parametrize("tagged", ["no json", "5", "[" * 10_000])
+def test_a_list_of_versions_that_a_client_spoilt_begins_anew(credit: RegisteredModel, training: Training, tagged: str) -> None:
+    LoggedModelTag.objects.create(model=training.logged, key=commands.MODEL_VERSIONS_TAG, value=tagged)
+    training.register()
+    assert json.loads(LoggedModelTag.objects.get(key=commands.MODEL_VERSIONS_TAG).value) == [{"name": "credit", "version": 1}]
+
+
 def test_a_reader_of_the_model_does_not_see_the_experiment_in_its_lineage(
     credit: RegisteredModel, training: Training, mallory: User
 ) -> None:

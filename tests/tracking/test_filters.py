@@ -62,7 +62,7 @@ def test_filters_are_read_into_clauses(text: str, expected: list[Clause]) -> Non
         "tags.a = b", "tags.a = `b`", "tags.a > 'b'", "wrong.a = 'b'", "attributes.nope = 'x'", "nope = 'x'", "run_id IN ()", "run_id IN ('a'",
         "run_id IN 'a'", "run_id IN ('a' 'b')", "run_name IN ('a')", "metrics.a >", "metrics.a", "metrics. > 1", "'a' = 'b'", "= 1", "AND",
         "metrics.a > 1 AND", "metrics.a > 1 metrics.b > 2", "tags.a = 'b", "start_time IS NULL", "start_time > 99999999999999999999",
-        "metrics.a > nan", "metrics.a > +1", "metrics.a-b > 1", "tags.a/b = 'x'", "tags.1 = 'x'", "run name = 'x'", " ", "number = '1.5'", "number = 1.5", "tags.a IS", "tags.a NOT 'b'",
+        "metrics.a > nan", "metrics.a > +1", "metrics.a-b > 1", "tags.a/b = 'x'", "tags.1 = 'x'", "run name = 'x'", " ", "number = '1.5'", "number = 1.5", "tags.a IS", "tags.a NOT 'b'", "start_time > " + "9" * 5000,
     ],
 )  # fmt: skip
 def test_what_is_not_the_language_is_refused(text: str) -> None:
@@ -88,6 +88,15 @@ def test_orders_are_read_with_their_direction() -> None:
     ):
         with pytest.raises(Invalid):
             GRAMMAR.orders(wrong)
+
+
+def test_more_clauses_or_orders_than_a_database_plans_in_time_are_refused() -> None:
+    assert len(GRAMMAR.clauses(" AND ".join(["tags.a = 'b'"] * 40))) == 40
+    assert len(GRAMMAR.orders([f"metrics.m{at}" for at in range(40)])) == 40
+    with pytest.raises(Invalid, match="40 clauses"):
+        GRAMMAR.clauses(" AND ".join(["tags.a = 'b'"] * 41))
+    with pytest.raises(Invalid, match="40 keys"):
+        GRAMMAR.orders([f"metrics.m{at}" for at in range(41)])
 
 
 @given(st.text(max_size=60))

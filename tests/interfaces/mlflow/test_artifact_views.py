@@ -81,6 +81,8 @@ def test_a_file_goes_there_and_back(client, head, root, run) -> None:
         ("bytes=10-", 416, b"", "bytes */10"),
         ("bytes=0-1,4-5", 200, b"0123456789", None),
         ("lines=1-2", 200, b"0123456789", None),
+        ("bytes=" + "9" * 99 + "-", 416, b"", "bytes */10"),
+        ("bytes=-" + "9" * 5000, 200, b"0123456789", None),
     ],
 )
 def test_a_range_of_a_file(client, head, root, header, status, body, described) -> None:

@@ -71,3 +71,20 @@ def test_a_refusal_of_right_is_recorded_after_the_rollback(client, dana, monkeyp
     assert not AuditEvent.objects.filter(action="access.refused").exists()
     assert client.get("/api/2.0/mlflow/denied", **head).status_code == 403
     assert AuditEvent.objects.get(action="access.refused").actor == "dana"
+
+
+def test_a_nul_in_path_or_query_is_refused_whatever_the_route(client, dana) -> None:
+    """PostgreSQL cannot be asked for one."""
+    head = bearer(dana)
+    for address in (
+        "/api/2.0/mlflow/logged-models/%00",
+        "/api/2.0/mlflow/runs/get?run_id=%00",
+        "/get-artifact?run_id=%00&path=a",
+        "/model-versions/get-artifact?name=%00&version=1&path=a",
+        "/ajax-api/2.0/mlflow/metrics/get-history-bulk?run_id=%00&metric_key=a",
+        "/ajax-api/2.0/mlflow/metrics/get-history-bulk?run_id=a&metric_key=%00",
+        "/api/2.0/mlflow-artifacts/artifacts/a%00b",
+    ):
+        answer = client.get(address, **head)
+        assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), address
+    assert client.delete("/api/2.0/mlflow/logged-models/m-1/tags/%00", **head).status_code == 400

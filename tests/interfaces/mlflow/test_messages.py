@@ -97,3 +97,16 @@ def test_an_enum_is_given_by_name_or_number() -> None:
     for wrong in ("SOME", 0, 4):
         with pytest.raises(Invalid, match="'view'"):
             messages.choice(wrong, names, "view")
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+@pytest.mark.parametrize("around", ["{}", '{{"unknown":{}}}', '{{"metricKey":{}}}'])
+def test_what_is_nested_too_deeply_is_refused(around: str, depth: int) -> None:
+    with pytest.raises(Invalid):
+        read(around.format("[" * depth + "]" * depth))
+
+
+@pytest.mark.parametrize("wrong", ["²", "٣", "9" * 5000])
+def test_what_only_looks_like_a_number_names_no_choice(wrong: str) -> None:
+    with pytest.raises(Invalid, match="'view'"):
+        messages.choice(wrong, ("ACTIVE_ONLY", "DELETED_ONLY", "ALL"), "view")

@@ -235,3 +235,32 @@ def test_writes_are_few_statements_with_their_event(api, experiment, run_id, dja
     ):
         with django_assert_num_queries(count):
             call()
+
+
+@pytest.mark.parametrize("wrong", ["9" * 5000, "²", "1" + "0" * 19])
+def test_a_number_that_nobody_can_mean_is_refused(api, experiment, run_id, wrong) -> None:
+    """Python refuses to read thousands of digits, with an error of its own."""
+    api.get("experiments/get", 400, experiment_id=wrong)
+    api.get("/ajax-api/2.0/mlflow/metrics/get-history-bulk", 400, run_id=run_id, metric_key="loss", max_results="9" * 5000)
+    api.post("experiments/search", {"max_results": 5, "filter": f"creation_time > {wrong}"}, 400)
+    api.post("runs/search", {"experiment_ids": [experiment], "run_view_type": wrong}, 400)
+    assert api.post("runs/search", {"experiment_ids": [experiment], "filter": "metrics.loss < 1e400"}, 200) == {}
+
+
+def test_a_query_with_too_many_fields_is_refused(api) -> None:
+    query = "&".join(f"stages={at}" for at in range(1001))
+    assert "too many fields" in api.get(f"{API}registered-models/get-latest-versions?name=x&{query}", 400)["message"]
+
+
+def test_a_models_description_is_kept_whatever_the_run_was_tagged_with(api, run_id) -> None:
+    model = {"artifact_path": "m", "flavors": {}, "run_id": run_id, "utc_time_created": "x", "size": 10**30}
+    for tagged in ("[", "5", "[" * 3000, '{"a":1}'):
+        api.post("runs/set-tag", {"run_id": run_id, "key": "mlflow.log-model.history", "value": tagged})
+        api.post("runs/log-model", {"run_id": run_id, "model_json": json.dumps(model)})
+        tags = {tag["key"]: tag["value"] for tag in api.get("runs/get", run_id=run_id)["run"]["data"]["tags"]}
+        assert json.loads(tags["mlflow.log-model.history"]) == [model]
+    api.post("runs/log-model", {"run_id": run_id, "model_json": json.dumps({**model, "run_id": "second"})})
+    tags = {tag["key"]: tag["value"] for tag in api.get("runs/get", run_id=run_id)["run"]["data"]["tags"]}
+    assert len(json.loads(tags["mlflow.log-model.history"])) == 2
+    for wrong in ("[", "[" * 100_000, "5", "{}"):
+        api.post("runs/log-model", {"run_id": run_id, "model_json": wrong}, 400)
