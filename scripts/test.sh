@@ -17,5 +17,5 @@ if [ -n "$chosen" ] && [ "${BROWSER_TESTS:-auto}" = auto ]; then
     echo "test: there is no Chromium on PATH, so the tests marked 'browser' are left out"
 fi
 echo "test: pytest on ${DATABASE_URL:+PostgreSQL}${DATABASE_URL:-SQLite}" | sed 's#PostgreSQL.*#PostgreSQL#'
-if [ -z "$*" ]; then set -- -n auto --dist loadfile; fi
+if [ -z "$*" ]; then set -- -n auto --dist loadfile --no-loadscope-reorder; fi
 exec .venv/bin/python -m pytest ${chosen:+-m "$chosen"} "$@"

@@ -14,6 +14,27 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from core.models import User
 from tests.cast import person
 
+# Begun first, so that no process waits for the other one to end one of these at last.
+_LONGEST = ("tests/workflows/test_state_machine.py", "tests/journeys", "tests/interfaces/moving", "tests/fuzz")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--engine", action="store_true", help="leave out what no other database or broker can change")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--engine"):
+        left_out = [item for item in items if not _uses_an_engine(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _uses_an_engine(item)]
+    items.sort(key=lambda item: next((i for i, path in enumerate(_LONGEST) if item.nodeid.startswith(path)), len(_LONGEST)))
+
+
+def _uses_an_engine(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    marks = ("django_db", "journey", "browser")
+    return any(item.get_closest_marker(mark) for mark in marks) or any(f in fixtures for f in ("db", "transactional_db"))
+
 
 @contextmanager
 def _triggers_away() -> Iterator[None]:
