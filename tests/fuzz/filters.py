@@ -29,6 +29,16 @@ _NUMBERS = (
 )  # fmt: skip
 _LISTS = ("('a', 'b')", "()", "('a'", "(1, 2)", "('a',)", "(" + ", ".join(["'x'"] * 3000) + ")")
 
+# Understood by most searches.
+_PLAIN = (
+    "tags.team = 'red'",
+    "tags.a IS NULL",
+    "tags.`a key` ILIKE '%B%'",
+    "name LIKE '%'",
+    "name != 'x'",
+    "tags.team != 'blue'",
+)
+
 _values = st.one_of(st.sampled_from(_TEXTS), st.sampled_from(_NUMBERS), st.sampled_from(_LISTS))
 
 
@@ -59,8 +69,11 @@ def _mutated(draw: st.DrawFn, text: str) -> str:
 
 def filters(known: tuple[str, ...]) -> st.SearchStrategy[str]:
     """Return filters; known: values of things that exist."""
+    plain = st.lists(st.sampled_from(_PLAIN), max_size=3).map(" AND ".join)
     whole = st.lists(_clause(known), min_size=1, max_size=4).map(" AND ".join)
     return st.one_of(
+        plain,
+        plain,
         whole,
         whole,
         whole.flatmap(_mutated),

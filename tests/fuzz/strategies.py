@@ -235,11 +235,9 @@ def _text(world: World, name: str) -> Strategy:
     if name in ("order_by", "field_name"):
         return orders()
     if name == "page_token":
-        return st.one_of(
-            st.sampled_from(_TOKENS),
-            st.sampled_from(ODD_TEXTS),
-            st.binary(max_size=30).map(lambda b: base64.b64encode(b).decode()),
-        )
+        ours = st.sampled_from(["", "", _TOKENS[0]])
+        junk = st.binary(max_size=30).map(lambda noise: base64.b64encode(noise).decode())
+        return st.one_of(ours, ours, ours, st.sampled_from(_TOKENS), st.sampled_from(ODD_TEXTS), junk)
     known = world.known.get(name, ()) + world.known.get(_LIKE.get(name, ""), ())
     known += _CHOICES.get(name, ()) + _CHOICES.get(_LIKE.get(name, ""), ())
     free = st.one_of(st.sampled_from(ODD_TEXTS), st.text(max_size=30), st.sampled_from(world.everything))
