@@ -16,7 +16,7 @@ from core import access
 from core.access import Actor, Permission
 from core.errors import NotFound
 from registry.models import EdgeKind, LineageEdge, LineageNode, ModelVersion, NodeKind, RegisteredModel
-from registry.sql import insert, run
+from registry.sql import insert, postgresql, run
 from tracking.models import Experiment
 
 MAX_DEPTH = 50
@@ -121,12 +121,14 @@ def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datet
     )
     edges = [(*ends, digest) for ends, digest in sorted(drawn.items())]
     since = connection.ops.adapt_datetimefield_value(at)
+    # SQLite keeps times as text, and would cast them away.
+    moment = "CAST(%s AS timestamp with time zone)" if postgresql() else "%s"
     for i in range(0, len(edges), _EDGES_OF_A_STATEMENT):
         some = edges[i : i + _EDGES_OF_A_STATEMENT]
         given = ", ".join(["(%s, %s, %s, %s)"] * len(some))
         run(
             f"""INSERT INTO registry_lineageedge (source_id, target_id, kind, valid_from, digest)
-                SELECT cause.id, effect.id, given.column3, CAST(%s AS timestamp with time zone), given.column4
+                SELECT cause.id, effect.id, given.column3, {moment}, given.column4
                   FROM (VALUES {given}) given
                   JOIN registry_lineagenode cause ON cause.key = given.column1
                   JOIN registry_lineagenode effect ON effect.key = given.column2

@@ -168,6 +168,8 @@ def test_registering_draws_the_lineage_from_data_to_version(credit: RegisteredMo
     training.tagged(mlflow_source_name="train.py", mlflow_source_git_commit="abc123")
     version = training.register()
     graph = lineage.walk(training.who, "model_version:credit/1", direction=lineage.Direction.UPSTREAM)
+    registered_at = StageAssignment.objects.get(version__number=1).valid_from
+    assert {edge.valid_from for edge in graph.edges} == {registered_at}
     assert {(edge.source.split(":")[0], edge.kind, edge.target.split(":")[0]) for edge in graph.edges} == {
         ("dataset", "used", "run"),
         ("code", "used", "run"),
