@@ -101,7 +101,7 @@ def a_registered_model_is_served_and_answers() -> None:
             start_new_session=True,
         )  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             check(server.poll() is None and time.monotonic() < deadline, log.read_text())
             with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=2):
