@@ -34,11 +34,11 @@ def _text(path: Path) -> str:
         return ""
 
 
-# Written in halves, or this file would name them.
+# Written in pieces, or this file would name them.
 REGISTRIES = "|".join(
     re.escape(half + rest)
     for half, rest in [
-        ("pypi.", "org"), ("pythonhosted", ".org"), ("npmjs", ".org"), ("npmjs", ".com"), ("js", "delivr"), ("unp", "kg.com"), ("cdn", "js"),
+        ("py", "pi.org"), ("python", "hosted.org"), ("npm", "js.org"), ("npm", "js.com"), ("js", "delivr"), ("unp", "kg.com"), ("cdn", "js"),
     ]
 )  # fmt: skip
 MACHINE = r"(?<![\w.$}])/(?:root|home/(?!countersign)\w+|work|Users/\w+)/\w"
