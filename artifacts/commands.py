@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from artifacts import paths
 from artifacts.models import Blob, FrozenTree, Upload
-from artifacts.queries import FileInfo, below, strictly_below
+from artifacts.queries import FileInfo, ManifestLine, below, manifest, strictly_below
 from artifacts.store import Received, Source, store
-from core import audit
+from core import audit, sql
 from core.access import Actor
 from core.audit import Event
 from core.errors import Conflict, Invalid
@@ -45,12 +45,11 @@ def _place(*, actor: Actor, path: str, received: Received, scope: str) -> None:
         return
     folder, name = paths.split(path)
     note_content(received)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO artifacts_artifactfile (folder, name, blob_id, updated_at) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (folder, name) DO UPDATE SET blob_id = excluded.blob_id, updated_at = excluded.updated_at",
-            [folder, name, received.digest, timezone.now()],
-        )
+    sql.run(
+        "INSERT INTO artifacts_artifactfile (folder, name, blob_id, updated_at) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (folder, name) DO UPDATE SET blob_id = excluded.blob_id, updated_at = excluded.updated_at",
+        [folder, name, received.digest, timezone.now()],
+    )
     _record(
         actor,
         Event.ARTIFACT_STORED,
@@ -62,12 +61,11 @@ def _place(*, actor: Actor, path: str, received: Received, scope: str) -> None:
 
 def note_content(received: Received) -> None:
     """Give content that was kept its row, in the transaction of what will name it; until then nobody can collect it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO artifacts_blob (digest, size_bytes, created_at) VALUES (%s, %s, %s)"
-            " ON CONFLICT (digest) DO UPDATE SET size_bytes = excluded.size_bytes",
-            [received.digest, received.size_bytes, timezone.now()],
-        )
+    sql.run(
+        "INSERT INTO artifacts_blob (digest, size_bytes, created_at) VALUES (%s, %s, %s)"
+        " ON CONFLICT (digest) DO UPDATE SET size_bytes = excluded.size_bytes",
+        [received.digest, received.size_bytes, timezone.now()],
+    )
     if not store().holds(received.digest):  # collected between keep and here; the row is ours now
         store().keep(received)
 
@@ -85,7 +83,7 @@ def delete_tree(*, actor: Actor, path: str, scope: str = "") -> int:
     condition, parameters = strictly_below("path", path)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT path FROM artifacts_frozentree WHERE {condition} OR path IN ({_marks(paths.with_ancestors(path))}) LIMIT 1",
+            f"SELECT path FROM artifacts_frozentree WHERE {condition} OR path IN ({sql.marks(paths.with_ancestors(path))}) LIMIT 1",
             [*parameters, *paths.with_ancestors(path)],
         )
         if held := cursor.fetchone():
@@ -101,14 +99,20 @@ def delete_tree(*, actor: Actor, path: str, scope: str = "") -> int:
     return gone
 
 
-def freeze(path: str, holder: str) -> None:
-    """Let nothing below a folder change as long as this holder, such as ``model-version:17``, relies on it.
+def freeze(path: str, holder: str) -> list[ManifestLine]:
+    """Let nothing below a folder change as long as this holder, such as ``model-version:17``, relies on it; return what is there.
 
-    Call it in the transaction that makes the holder, and read the manifest after it.
+    A folder without files stays free to be filled. Call it in the transaction that makes the holder.
     """
     path = paths.safe(path)
     _lock(path, exclusive=True)
-    FrozenTree.objects.bulk_create([FrozenTree(path=path, holder=holder)], ignore_conflicts=True)
+    files = manifest(path)
+    if files:
+        sql.run(
+            "INSERT INTO artifacts_frozentree (path, holder, created_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [path, holder, timezone.now()],
+        )
+    return files
 
 
 def unfreeze(holder: str) -> None:
@@ -155,17 +159,13 @@ def _is_there(path: str, digest: str) -> bool:
     files_above = [paths.split(step) for step in above[1:]]
     condition, parameters = below("folder", path)
     clash = " OR ".join(["(folder = %s AND name = %s)"] * len(files_above)) or "FALSE"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT (SELECT blob_id FROM artifacts_artifactfile WHERE folder = %s AND name = %s),
-              (SELECT path FROM artifacts_frozentree WHERE path IN ({_marks(above)}) LIMIT 1),
+    ((held, frozen, is_folder, below_file),) = sql.fetch(
+        f"""SELECT (SELECT blob_id FROM artifacts_artifactfile WHERE folder = %s AND name = %s),
+              (SELECT path FROM artifacts_frozentree WHERE path IN ({sql.marks(above)}) LIMIT 1),
               EXISTS (SELECT 1 FROM artifacts_artifactfile WHERE {condition}),
               EXISTS (SELECT 1 FROM artifacts_artifactfile WHERE {clash})""",
-            [folder, name, *above, *parameters, *(part for step in files_above for part in step)],
-        )
-        row = cursor.fetchone()
-    assert row is not None
-    held, frozen, is_folder, below_file = row
+        [folder, name, *above, *parameters, *(part for step in files_above for part in step)],
+    )
     if held == digest:
         return True
     if frozen is not None:
@@ -187,18 +187,29 @@ def _frozen(path: str) -> Conflict:
 
 
 def _lock(path: str, *, exclusive: bool) -> None:
-    """Keep freezing and deleting apart from uploads to the same top folder; SQLite has one writer at a time anyway."""
-    if connection.vendor != "postgresql":
+    """Keep freezing and deleting apart from uploads to the same folder, until the end of the transaction.
+
+    A path's lock is that of its first two segments, which are experiment and run in most of the tree, so that versions made of
+    different runs do not wait for each other. Beside it goes a shared one of the first, which deleting all of that takes alone.
+    SQLite has one writer at a time anyway.
+    """
+    if not sql.is_postgresql():
         return
-    key = int.from_bytes(hashlib.sha256(path.split("/")[0].encode()).digest()[:8], "big", signed=True)
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_advisory_xact_lock{'' if exclusive else '_shared'}(%s)", [key])
+    top, *below_top = path.split("/")[:2]
+    kind = "" if exclusive else "_shared"
+    if below_top:
+        sql.fetch(
+            f"SELECT pg_advisory_xact_lock_shared(%s), pg_advisory_xact_lock{kind}(%s)",
+            [_key(top), _key(f"{top}/{below_top[0]}")],
+        )
+    else:
+        sql.fetch(f"SELECT pg_advisory_xact_lock{kind}(%s)", [_key(top)])
+
+
+def _key(folder: str) -> int:
+    return int.from_bytes(hashlib.sha256(folder.encode()).digest()[:8], "big", signed=True)
 
 
 def _record(actor: Actor, event: Event, path: str, scope: str, **change: Any) -> None:
     subject = path if len(path) <= 300 else "sha256:" + hashlib.sha256(path.encode()).hexdigest()
     audit.record(actor, event, subject=("artifact", subject), scope=scope, path=path, **change)
-
-
-def _marks(values: list[str]) -> str:
-    return ", ".join(["%s"] * len(values)) or "NULL"

@@ -55,7 +55,7 @@ class Upload(models.Model):
 class UploadPart(models.Model):
     """A part that has arrived; like all contents it is stored by its digest."""
 
-    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="parts")
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="parts", db_index=False)
     number = models.IntegerField()  # from 1
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from django.db import connection
-
 from artifacts import paths
 from artifacts.store import store
+from core import sql
 from core.errors import NotFound
 
 
@@ -46,7 +45,7 @@ class ManifestLine:
 def file_at(path: str) -> FileInfo:
     """Return the file at a safe path. Raises NotFound, also for a folder."""
     folder, name = paths.split(path)
-    row = _one(
+    row = sql.fetch_one(
         "SELECT b.digest, b.size_bytes FROM artifacts_artifactfile f JOIN artifacts_blob b ON b.digest = f.blob_id"
         " WHERE f.folder = %s AND f.name = %s",
         [folder, name],
@@ -58,7 +57,7 @@ def file_at(path: str) -> FileInfo:
 
 def content(digest: str, name: str) -> FileInfo:
     """Return a content by its digest, to be read under this name. Raises NotFound."""
-    row = _one("SELECT size_bytes FROM artifacts_blob WHERE digest = %s", [digest])
+    row = sql.fetch_one("SELECT size_bytes FROM artifacts_blob WHERE digest = %s", [digest])
     if row is None:
         raise NotFound(f"The content sha256:{digest} is not here any more.")
     return FileInfo(name, digest, row[0])
@@ -67,17 +66,17 @@ def content(digest: str, name: str) -> FileInfo:
 def is_folder(path: str) -> bool:
     """Return whether any file lies below the path."""
     condition, parameters = below("folder", path)
-    return _one(f"SELECT 1 FROM artifacts_artifactfile WHERE {condition} LIMIT 1", parameters) is not None
+    return sql.fetch_one(f"SELECT 1 FROM artifacts_artifactfile WHERE {condition} LIMIT 1", parameters) is not None
 
 
 def list_folder(path: str) -> list[Entry]:
     """Return what stands directly in a folder, by name; nothing if it is a file or not there."""
     start = len(path) + 2 if path else 1
     rest = f"substr(folder, {start:d})"
-    at = "strpos" if connection.vendor == "postgresql" else "instr"
+    at = "strpos" if sql.is_postgresql() else "instr"
     child = f"CASE WHEN {at}({rest}, '/') > 0 THEN substr({rest}, 1, {at}({rest}, '/') - 1) ELSE {rest} END"
     condition, parameters = strictly_below("folder", path)
-    rows = _all(
+    rows = sql.fetch(
         "SELECT f.name, b.size_bytes FROM artifacts_artifactfile f JOIN artifacts_blob b ON b.digest = f.blob_id WHERE f.folder = %s"
         f" UNION ALL SELECT DISTINCT {child}, CAST(NULL AS bigint) FROM artifacts_artifactfile WHERE {condition}",
         [path, *parameters],
@@ -88,7 +87,7 @@ def list_folder(path: str) -> list[Entry]:
 def manifest(folder: str) -> list[ManifestLine]:
     """Return every file below a folder, by path."""
     condition, parameters = below("f.folder", folder)
-    rows = _all(
+    rows = sql.fetch(
         "SELECT f.folder, f.name, b.digest, b.size_bytes FROM artifacts_artifactfile f"
         f" JOIN artifacts_blob b ON b.digest = f.blob_id WHERE {condition}",
         parameters,
@@ -113,19 +112,6 @@ def strictly_below(column: str, path: str) -> tuple[str, list[Any]]:
     """
     if not path:
         return f"{column} <> %s", [""]
-    if connection.vendor == "postgresql":
+    if sql.is_postgresql():
         return f"({column} ~>=~ %s AND {column} ~<~ %s)", [path + "/", path + "0"]
     return f"({column} >= %s AND {column} < %s)", [path + "/", path + "0"]
-
-
-def _one(statement: str, parameters: list[Any]) -> tuple[Any, ...] | None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        row: tuple[Any, ...] | None = cursor.fetchone()
-        return row
-
-
-def _all(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())

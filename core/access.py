@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import Permission as AuthPermission
-from django.db import connection
 from django.db.models import Model, Q, QuerySet
 from guardian.utils import get_group_obj_perms_model, get_user_obj_perms_model
 
+from core import sql
 from core.errors import Denied, NotFound
 
 
@@ -189,17 +189,21 @@ def granted_sql(actor: Actor, permission: Permission, target: Any, column: str) 
     """
     if actor.grants(permission):
         return "TRUE", []
+    return _granted_condition(permission, target, column, actor.group_ids), [actor.user_id]
+
+
+@lru_cache(maxsize=4096)
+def _granted_condition(permission: Permission, target: Any, column: str, group_ids: tuple[int, ...]) -> str:
     ids = _permission_ids(target._meta.app_label, _at_least(_NEEDS_ON_OBJECT[permission]))
     users, groups = get_user_obj_perms_model(target), get_group_obj_perms_model(target)
     id_list = ",".join(str(i) for i in ids) or "NULL"
-    group_list = ",".join(str(i) for i in actor.group_ids) or "NULL"
-    condition = (
+    group_list = ",".join(str(i) for i in group_ids) or "NULL"
+    return (
         f"(EXISTS (SELECT 1 FROM {users._meta.db_table} p WHERE p.content_object_id = {column} AND p.user_id = %s"
         f" AND p.permission_id IN ({id_list}))"
         f" OR EXISTS (SELECT 1 FROM {groups._meta.db_table} g WHERE g.content_object_id = {column}"
         f" AND g.group_id IN ({group_list}) AND g.permission_id IN ({id_list})))"
     )
-    return condition, [actor.user_id]
 
 
 def grant(target: Any, codename: str, *, users: Iterable[int] = (), groups: Iterable[int] = ()) -> None:
@@ -209,14 +213,13 @@ def grant(target: Any, codename: str, *, users: Iterable[int] = (), groups: Iter
         (get_user_obj_perms_model(target), "user_id", users),
         (get_group_obj_perms_model(target), "group_id", groups),
     )
-    with connection.cursor() as cursor:
-        for model, column, ids in tables:
-            for holder in ids:
-                cursor.execute(
-                    f"INSERT INTO {model._meta.db_table} (permission_id, content_object_id, {column}) VALUES (%s, %s, %s)"
-                    " ON CONFLICT DO NOTHING",
-                    [permission_id, target.pk, holder],
-                )
+    for model, column, ids in tables:
+        for holder in ids:
+            sql.run(
+                f"INSERT INTO {model._meta.db_table} (permission_id, content_object_id, {column}) VALUES (%s, %s, %s)"
+                " ON CONFLICT DO NOTHING",
+                [permission_id, target.pk, holder],
+            )
 
 
 def _granted(actor: Actor, needed: str, target: Model) -> bool:
@@ -253,3 +256,4 @@ def _noun(target: Model) -> str:
 def forget_permission_ids(**_: object) -> None:
     """Forget the ids read so far; after a migration or a test's flush they may be others."""
     _permission_ids.cache_clear()
+    _granted_condition.cache_clear()

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from core import sql
 from core.access import Actor
 from core.canonical import canonical
 from core.models import AuditEvent
@@ -188,11 +189,10 @@ def record_many(actor: Actor, event: Event, changes: Iterable[Change]) -> None:
         (at, event.value, actor.username, change.subject[0], str(change.subject[1]), change.scope, actor.request_id, body)
         for change, body in ((change, _body(actor, event, change, now)) for change in changes)
     ]
-    with connection.cursor() as cursor:
-        if len(rows) == 1:
-            cursor.execute(_INSERT, rows[0])
-        else:
-            cursor.executemany(_INSERT, rows)
+    if len(rows) == 1:
+        sql.run(_INSERT, rows[0])
+    else:
+        sql.run_many(_INSERT, rows)
 
 
 def _body(actor: Actor, event: Event, change: Change, now: datetime) -> str:

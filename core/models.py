@@ -44,7 +44,7 @@ class PromisedRight(models.Model):
 
     kind = models.CharField(max_length=7)  # user, service or group
     name = models.CharField(max_length=150)
-    content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, related_name="+")
+    content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, related_name="+", db_index=False)
     object_id = models.BigIntegerField()
     level = models.CharField(max_length=6)
     scope = models.CharField(max_length=300)  # of the events about the object

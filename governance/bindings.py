@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from core import sql
 from governance.models import Binding, BindingMode
 from registry.models import RegisteredModel
 
@@ -35,9 +36,7 @@ def bindings_for(
     One statement where no binding names the target, which is the common case; at most three. Traits are read where any goes by them.
     """
     moment = connection.ops.adapt_datetimefield_value(at or timezone.now())
-    with connection.cursor() as cursor:
-        cursor.execute(_named(kind), [moment, moment, target])
-        ids = [pk for pk, mode in cursor.fetchall() if mode in modes]
+    ids = [pk for pk, mode in sql.fetch(_named(kind), [moment, moment, target]) if mode in modes]
     return _covering(model, Binding.objects.filter(pk__in=ids).select_related("policy").order_by("name")) if ids else []
 
 
@@ -45,9 +44,7 @@ def _named(kind: str) -> str:
     """Return the statement that finds the bindings in force that name a stage or alias, by hand: each move asks it."""
     column = "stages" if kind == "stage" else "aliases"
     names = (
-        f"jsonb_exists({column}, %s)"
-        if connection.vendor == "postgresql"
-        else f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = %s)"
+        f"jsonb_exists({column}, %s)" if sql.is_postgresql() else f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = %s)"
     )
     return f"SELECT id, mode FROM governance_binding WHERE valid_from <= %s AND (valid_to IS NULL OR valid_to > %s) AND {names}"
 
@@ -62,7 +59,15 @@ def bindings_by_trait(model: RegisteredModel, *, modes: Collection[str] = BLOCKI
 
 def any_bound_by_trait(*, modes: Collection[str] = BLOCKING) -> bool:
     """Return whether any binding, in force or to come, goes by tags or risk tiers at all."""
-    return _bound_by_trait(modes).exists()
+    # By hand, since every tag waits for it; says what _bound_by_trait says.
+    at = connection.ops.adapt_datetimefield_value(timezone.now())
+    ((found,),) = sql.fetch(
+        f"""SELECT EXISTS (SELECT 1 FROM governance_binding
+             WHERE (valid_to IS NULL OR (valid_to > %s AND valid_from <= %s)) AND mode IN ({sql.marks(list(modes))})
+               AND NOT ({sql.as_text("tags")} = '{{}}' AND {sql.as_text("risk_tiers")} = '[]'))""",
+        [at, at, *modes],
+    )
+    return bool(found)
 
 
 def _bound_by_trait(modes: Collection[str]) -> QuerySet[Binding]:

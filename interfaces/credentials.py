@@ -11,12 +11,12 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
-from django.db import connection
 from django.utils import timezone
 
 from core.access import Actor
 from core.commands import token_digest
 from core.models import User
+from core.sql import fetch
 from interfaces import throttle
 
 _COLUMNS = """u.id, u.username, u.first_name, u.last_name, u.password, r.username, g.id, g.name
@@ -65,14 +65,14 @@ def actor_from_header(header: str, request_id: str, address: str = "") -> Actor 
 
 def actor_of_user(user: User, request_id: str) -> Actor:
     """Return the actor of a signed-in session. Raises BadCredentials once the account is closed."""
-    rows = _rows(_BY_ID, [user.pk])
+    rows = fetch(_BY_ID, [user.pk])
     if not rows:
         raise BadCredentials("This account is closed.")
     return _actor(rows, "session", request_id)
 
 
 def _by_token(secret: str, request_id: str) -> Actor:
-    rows = _rows(_BY_TOKEN, [token_digest(secret), timezone.now()])
+    rows = fetch(_BY_TOKEN, [token_digest(secret), timezone.now()])
     if not rows:
         raise BadCredentials("The token is unknown, expired or revoked; a platform admin can issue another.")
     return _actor(rows, f"token:{secret[:10]}", request_id)
@@ -86,7 +86,7 @@ def _by_password(name: str, password: str, request_id: str, address: str) -> Act
 
 
 def _proved(name: str, password: str) -> list[tuple[Any, ...]] | None:
-    rows = _rows(_BY_NAME, [name])
+    rows = fetch(_BY_NAME, [name])
     if not rows:
         check_password(password, "pbkdf2_sha256$1000000$x$x")  # as slow as for a known name
         return None
@@ -118,12 +118,6 @@ class _ProvedBefore:
 
 
 _proved_before = _ProvedBefore()
-
-
-def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
 
 
 def _actor(rows: list[tuple[Any, ...]], credential: str, request_id: str) -> Actor:

@@ -35,7 +35,7 @@ from registry.models import (
     RiskTier,
     StageAssignment,
 )
-from registry.rows import VersionKey
+from registry.rows import ModelKey, VersionKey
 from registry.sources import Source
 from registry.sql import insert, insert_one
 from tracking.models import LoggedModelTag
@@ -165,26 +165,26 @@ def delete_model(*, actor: Actor, name: str) -> None:
 def set_model_tag(*, actor: Actor, name: str, key: str, value: str = "") -> None:
     """Set a tag of a model, over an older value if there is one. Raises NotFound, Denied, Invalid."""
     names.tag(key, value)
-    model = rows.model(actor, Permission.MODEL_WRITE, name)
+    model = rows.model_key(actor, Permission.MODEL_WRITE, name)
     insert(
-        [RegisteredModelTag(model=model, key=key, value=value)],
+        [RegisteredModelTag(model_id=model.id, key=key, value=value)],
         "ON CONFLICT (model_id, key) DO UPDATE SET value = excluded.value",
     )
     if key == names.IS_PROMPT_TAG:
-        RegisteredModel.objects.filter(pk=model.pk).update(is_prompt=names.is_prompt({key: value}))
-    _record(actor, Event.MODEL_TAGGED, model, after={"key": key, "value": value})
+        RegisteredModel.objects.filter(pk=model.id).update(is_prompt=names.is_prompt({key: value}))
+    _record_model_tag(actor, model, after={"key": key, "value": value})
 
 
 @transaction.atomic
 def delete_model_tag(*, actor: Actor, name: str, key: str) -> None:
     """Remove a tag of a model; one that is not there is no mistake. Raises NotFound, Denied."""
-    model = rows.model(actor, Permission.MODEL_WRITE, name)
-    deleted, _ = RegisteredModelTag.objects.filter(model=model, key=key).delete()
+    model = rows.model_key(actor, Permission.MODEL_WRITE, name)
+    deleted, _ = RegisteredModelTag.objects.filter(model=model.id, key=key).delete()
     if not deleted:
         return
     if key == names.IS_PROMPT_TAG:
-        RegisteredModel.objects.filter(pk=model.pk).update(is_prompt=False)
-    _record(actor, Event.MODEL_TAGGED, model, before={"key": key}, after={"key": key, "value": None})
+        RegisteredModel.objects.filter(pk=model.id).update(is_prompt=False)
+    _record_model_tag(actor, model, before={"key": key}, after={"key": key, "value": None})
 
 
 @transaction.atomic
@@ -214,7 +214,7 @@ def register_version(
     found = sources.resolve(actor, source, run_id, logged_model_id, prompt=prompt)
     now = timezone.now()
     model, number = rows.numbered(actor, Permission.MODEL_WRITE, model_name, at=_milliseconds(now))
-    content = _freeze(model, number, found)
+    content = manifest.frozen(found.folder, rows.holder(model, number))
     version = _insert_version(actor, model, number, found, content, run_link, _description(description), now)
     insert([ModelVersionTag(version=version, key=key, value=wanted[key]) for key in wanted])
     insert([ModelVersionFile(version=version, path=f.path, digest=f.digest, size_bytes=f.size_bytes) for f in content.files])
@@ -319,19 +319,6 @@ def _insert_version(
     )
     insert_one(version)
     return version
-
-
-def _freeze(model: RegisteredModel, number: int, source: Source) -> Manifest:
-    """Freeze the folder a version will rely on, then read what is in it; an empty folder stays free to be filled."""
-    folder = source.folder
-    if folder is None:
-        return Manifest()
-    holder = rows.holder(model, number)
-    artifacts.freeze(folder, holder)
-    content = manifest.of_folder(folder)
-    if not content.files:
-        artifacts.unfreeze(holder)
-    return content
 
 
 def _tell_logged_model(version: ModelVersion) -> None:
@@ -443,6 +430,10 @@ def _record_version(
         before=before,
         after=after,
     )
+
+
+def _record_model_tag(actor: Actor, model: ModelKey, **change: object) -> None:
+    audit.record(actor, Event.MODEL_TAGGED, subject=("model", model.name), scope=f"model:{model.id}", **change)
 
 
 def _record_version_tag(actor: Actor, version: VersionKey, **change: object) -> None:

@@ -11,14 +11,12 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils import timezone
 
-from artifacts import commands as artifacts
 from artifacts import paths
 from core import access, audit
 from core.access import Actor, Permission
 from core.audit import Change, Event
 from core.errors import Conflict, NotFound
 from registry import manifest, names, provenance, rows, stages
-from registry.manifest import Manifest
 from registry.models import (
     ModelVersion,
     ModelVersionFile,
@@ -212,7 +210,7 @@ def _register(
     for version, held in fresh:
         folder = folders.get(version.id, "")
         source = _source(version, paths.uri(folder) if folder else "", logged, runs)
-        content = _freeze(held.model, version.number, folder)
+        content = manifest.frozen(folder, rows.holder(held.model, version.number))
         held.description, held.source, held.storage_location = version.description, source.source, source.storage_location
         held.run_id, held.run_link, held.logged_model_id = version.run_id, version.run_link, source.logged_model_id
         held.status = version.status if version.status in VersionStatus.values else VersionStatus.READY
@@ -285,17 +283,6 @@ def _note_versions(origin: ImportOrigin, written: Sequence[tuple[MovedVersion, M
         update_fields=["mark", "location"],
         batch_size=100,
     )
-
-
-def _freeze(model: RegisteredModel, number: int, folder: str) -> Manifest:
-    if not folder:
-        return Manifest()
-    holder = rows.holder(model, number)
-    artifacts.freeze(folder, holder)
-    content = manifest.of_folder(folder)
-    if not content.files:
-        artifacts.unfreeze(holder)
-    return content
 
 
 def _own(model: RegisteredModel, team: str) -> None:

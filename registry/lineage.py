@@ -15,8 +15,9 @@ from django.utils import timezone
 from core import access
 from core.access import Actor, Permission
 from core.errors import NotFound
+from core.sql import fetch, is_postgresql, run
 from registry.models import EdgeKind, LineageEdge, LineageNode, ModelVersion, NodeKind, RegisteredModel
-from registry.sql import insert, postgresql, run
+from registry.sql import insert
 from tracking.models import Experiment
 
 MAX_DEPTH = 50
@@ -122,7 +123,7 @@ def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datet
     edges = [(*ends, digest) for ends, digest in sorted(drawn.items())]
     since = connection.ops.adapt_datetimefield_value(at)
     # SQLite keeps times as text, and would cast them away.
-    moment = "CAST(%s AS timestamp with time zone)" if postgresql() else "%s"
+    moment = "CAST(%s AS timestamp with time zone)" if is_postgresql() else "%s"
     for i in range(0, len(edges), _EDGES_OF_A_STATEMENT):
         some = edges[i : i + _EDGES_OF_A_STATEMENT]
         given = ", ".join(["(%s, %s, %s, %s)"] * len(some))
@@ -244,9 +245,7 @@ def _closure(start: int, *, upstream: bool, depth: int, at: datetime) -> tuple[d
            WHERE reach.depth < %s AND e.valid_from <= %s AND (e.valid_to IS NULL OR e.valid_to > %s)
         ) SELECT node, MIN(depth) FROM (SELECT node, depth FROM reach LIMIT {4 * MAX_NODES}) bounded
           GROUP BY node ORDER BY 2, 1 LIMIT {MAX_NODES + 1}"""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [start, depth, at, at])
-        rows = cursor.fetchall()
+    rows = fetch(statement, [start, depth, at, at])
     return dict(rows[:MAX_NODES]), len(rows) > MAX_NODES
 
 

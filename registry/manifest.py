@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from artifacts import queries as artifacts
+from artifacts import commands as artifacts
 from artifacts.queries import ManifestLine
 from artifacts.store import store
 from core import canonical
@@ -42,9 +42,9 @@ class Manifest:
         return next((f for f in self.files if f.path == path), None)
 
 
-def of_folder(folder: str) -> Manifest:
-    """Return the manifest of a folder of the artifact tree."""
-    return Manifest(artifacts.manifest(folder))
+def frozen(folder: str | None, holder: str) -> Manifest:
+    """Return the manifest of a folder of the artifact tree, frozen for its holder; an empty one without a folder or files in it."""
+    return Manifest(artifacts.freeze(folder, holder)) if folder else Manifest()
 
 
 def mlmodel(manifest: Manifest) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from core import sql
 from core.access import Actor
-from registry.sql import fetch
-from tracking import sql
+from core.sql import fetch
 from tracking.moving import BATCH, require
 
 

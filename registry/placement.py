@@ -11,9 +11,9 @@ from core import audit
 from core.access import Actor
 from core.audit import Event
 from core.errors import Conflict
+from core.sql import fetch, run
 from registry import lineage, stages
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment, StageTransition
-from registry.sql import fetch, run
 
 
 def assign_stage(

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
+from core.sql import fetch
 from registry import lineage
 from registry.lineage import Draft
 from registry.manifest import REQUIREMENTS, Manifest
 from registry.models import EdgeKind, ModelVersion, NodeKind
 from registry.sources import Source
-from registry.sql import fetch
 from tracking.models import LoggedModel, Run
 
 _COMMIT = "mlflow.source.git.commit"
@@ -24,13 +24,13 @@ Link = tuple[Draft, Draft, EdgeKind]
 def record(version: ModelVersion, source: Source, manifest: Manifest, *, at: datetime) -> None:
     """Draw data sets, code and environment -> run -> logged model -> version, as far as they are known here.
 
-    Takes at most five statements, however much the run used.
+    Takes three statements, however much the run used.
     """
     record_all([(version, source, manifest)], at=at)
 
 
 def record_all(registered: Iterable[tuple[ModelVersion, Source, Manifest]], *, at: datetime) -> None:
-    """Draw what ``record`` draws for many versions at once: three statements, and two for each run."""
+    """Draw what ``record`` draws for many versions at once: two statements, and one for each run."""
     lineage.record_all(
         [(*_drawn(version, source, found), version.content_digest) for version, source, found in registered], at=at
     )
@@ -43,7 +43,7 @@ def _drawn(version: ModelVersion, source: Source, manifest: Manifest) -> tuple[l
     run = source.run
     if run is not None:
         begun = _run_draft(run)
-        causes = [*_datasets(run), *_code(run), *_environment(manifest)]
+        causes = [*_used(run), *_environment(manifest)]
         nodes += [begun, *causes]
         links += [(cause, begun, EdgeKind.USED) for cause in causes]
     if source.logged_model is not None:
@@ -81,13 +81,16 @@ def _logged_model_draft(logged: LoggedModel) -> Draft:
     )
 
 
-def _datasets(run: Run) -> list[Draft]:
-    used = fetch(
-        """SELECT d.experiment_id, d.name, d.digest, d.source_type FROM tracking_runinput i
-             JOIN tracking_inputdataset d ON d.id = i.dataset_id WHERE i.run_id = %s ORDER BY i.id""",
-        [run.pk],
+def _used(run: Run) -> list[Draft]:
+    """Return the data sets and the code of a run, by one statement."""
+    found = fetch(
+        """SELECT i.id AS place, d.experiment_id, d.name, d.digest, d.source_type FROM tracking_runinput i
+             JOIN tracking_inputdataset d ON d.id = i.dataset_id WHERE i.run_id = %s
+           UNION ALL SELECT NULL, NULL, key, value, NULL FROM tracking_runtag WHERE run_id = %s AND key IN (%s, %s)
+           ORDER BY place""",
+        [run.pk, run.pk, _COMMIT, _SCRIPT],
     )
-    return [
+    datasets = [
         Draft(
             NodeKind.DATASET,
             _short(f"{experiment_id}/{name}/{digest}"),
@@ -95,12 +98,13 @@ def _datasets(run: Run) -> list[Draft]:
             scope=f"experiment:{experiment_id}",
             attributes={"name": name, "digest": digest, "source_type": source_type},
         )
-        for experiment_id, name, digest, source_type in used
+        for place, experiment_id, name, digest, source_type in found
+        if place is not None
     ]
+    return datasets + _code(run, {key: value for place, _, key, value, _ in found if place is None})
 
 
-def _code(run: Run) -> list[Draft]:
-    tags = dict(fetch("SELECT key, value FROM tracking_runtag WHERE run_id = %s AND key IN (%s, %s)", [run.pk, _COMMIT, _SCRIPT]))
+def _code(run: Run, tags: dict[str, str]) -> list[Draft]:
     commit, script = tags.get(_COMMIT, ""), tags.get(_SCRIPT, "")
     if not commit and not script:
         return []

@@ -12,9 +12,9 @@ import msgspec
 from core import access
 from core.access import Actor, Permission
 from core.errors import Invalid, NotFound
+from core.sql import as_text, fetch, json_array, json_object
 from registry import names, search
 from registry.models import RegisteredModel, Stage
-from registry.sql import as_text, fetch, json_array, json_object
 
 
 class Tag(msgspec.Struct, frozen=True):

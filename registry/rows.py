@@ -8,12 +8,10 @@ from typing import Any
 from core import access
 from core.access import Actor, Permission
 from core.errors import Conflict, NotFound
+from core.sql import fetch, for_update
 from registry import names
 from registry.models import ModelVersion, RegisteredModel
-from registry.sql import fetch, for_update
-
-# All but the time of deletion, which a model that is found does not have.
-_MODEL_COLUMNS = tuple(field.attname for field in RegisteredModel._meta.concrete_fields if field.attname != "deleted_at")
+from registry.sql import columns, instances
 
 
 def model(actor: Actor, permission: Permission, name: str, *, lock: bool = False) -> RegisteredModel:
@@ -23,7 +21,7 @@ def model(actor: Actor, permission: Permission, name: str, *, lock: bool = False
     Raises NotFound if it is absent or hidden, Denied if the actor may see it but not do this.
     """
     condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
-    statement = f"SELECT m.* FROM registry_registeredmodel m WHERE m.name = %s AND m.deleted_at IS NULL AND {condition}"
+    statement = f"SELECT {columns(RegisteredModel, 'm')} FROM registry_registeredmodel m WHERE m.name = %s AND m.deleted_at IS NULL AND {condition}"
     return _only(actor, permission, name, f"{statement} {for_update('m') if lock else ''}", [name, *parameters])
 
 
@@ -34,13 +32,13 @@ def numbered(actor: Actor, permission: Permission, name: str, *, at: int) -> tup
     """
     condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
     statement = f"""UPDATE registry_registeredmodel AS m SET next_number = next_number + 1, updated_ms = %s
-                     WHERE m.name = %s AND m.deleted_at IS NULL AND {condition} RETURNING *"""
+                     WHERE m.name = %s AND m.deleted_at IS NULL AND {condition} RETURNING {columns(RegisteredModel)}"""
     found = _only(actor, permission, name, statement, [at, name, *parameters])
     return found, found.next_number - 1
 
 
 def _only(actor: Actor, permission: Permission, name: str, statement: str, parameters: list[Any]) -> RegisteredModel:
-    found = list(RegisteredModel.objects.raw(statement, parameters))
+    found = instances(RegisteredModel, fetch(statement, parameters))
     if found:
         return found[0]
     present = RegisteredModel.objects.filter(name=name, deleted_at__isnull=True).first()
@@ -55,18 +53,40 @@ def version(actor: Actor, permission: Permission, name: str, number: str | int, 
     """Return a version with its model, whose row is held if ``lock``. Raises Invalid, NotFound or Denied."""
     wanted = names.version_number(number)
     condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
-    columns = ", ".join(f"m.{column} AS owner_{column}" for column in _MODEL_COLUMNS)
-    statement = f"""SELECT v.*, {columns} FROM registry_registeredmodel m JOIN registry_modelversion v ON v.model_id = m.id
-                     WHERE m.name = %s AND m.deleted_at IS NULL AND v.number = %s AND v.deleted_at IS NULL AND {condition}
-                     {for_update("m") if lock else ""}"""
-    found = list(ModelVersion.objects.raw(statement, [name, wanted, *parameters]))
+    found = fetch(
+        f"""SELECT {columns(ModelVersion, "v")}, {columns(RegisteredModel, "m")}
+              FROM registry_registeredmodel m JOIN registry_modelversion v ON v.model_id = m.id
+             WHERE m.name = %s AND m.deleted_at IS NULL AND v.number = %s AND v.deleted_at IS NULL AND {condition}
+             {for_update("m") if lock else ""}""",
+        [name, wanted, *parameters],
+    )
     if not found:
         model(actor, permission, name)  # says what is wrong with the model, if it is that
         raise NotFound(f"The model {name!r} has no version {number}.")
-    owner = RegisteredModel(**{column: getattr(found[0], f"owner_{column}") for column in _MODEL_COLUMNS})
-    owner._state.adding, owner._state.db = False, found[0]._state.db
-    found[0].model = owner
-    return found[0]
+    (subject,) = instances(ModelVersion, found)
+    (subject.model,) = instances(RegisteredModel, found, len(ModelVersion._meta.concrete_fields))
+    return subject
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKey:
+    """What identifies a model, for commands that need no more of it."""
+
+    id: int
+    name: str
+
+
+def model_key(actor: Actor, permission: Permission, name: str) -> ModelKey:
+    """Return what identifies a model. Raises NotFound or Denied."""
+    condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
+    found = fetch(
+        f"SELECT m.id, m.name FROM registry_registeredmodel m WHERE m.name = %s AND m.deleted_at IS NULL AND {condition}",
+        [name, *parameters],
+    )
+    if not found:
+        full = model(actor, permission, name)  # says what is wrong, if anything is
+        return ModelKey(full.pk, full.name)
+    return ModelKey(*found[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from core.sql import is_postgresql
 from registry.names import IS_PROMPT_TAG
-from registry.sql import postgresql, value_prefix
+from registry.sql import value_prefix
 from tracking.filters import LISTED, NUMERIC, TEXT, Clause, Entity, Grammar, Key, Order, compare
 
 _TAGS = Entity("tags", ("tag",), any_key=Key(TEXT))
@@ -84,7 +85,7 @@ def _order(orders: list[Order], columns: Mapping[str, str]) -> str:
 
 def _sorted(column: str) -> str:
     # By code point on both engines, whatever the database's locale.
-    return f'{column} COLLATE "C"' if column == "m.name" and postgresql() else column
+    return f'{column} COLLATE "C"' if column == "m.name" and is_postgresql() else column
 
 
 def _condition(clauses: list[Clause], columns: Mapping[str, str], tags: str, owner: str, row: str) -> Condition:
@@ -114,7 +115,7 @@ def _tag(clause: Clause, tags: str, owner: str, row: str) -> Condition:
 
 
 def _compare(column: str, clause: Clause) -> Condition:
-    return compare(column, clause.comparator, clause.value, vendor="postgresql" if postgresql() else "sqlite")
+    return compare(column, clause.comparator, clause.value, vendor="postgresql" if is_postgresql() else "sqlite")
 
 
 def _asks_for_prompts(clauses: list[Clause]) -> bool:

@@ -10,8 +10,10 @@ from artifacts import paths
 from core import access
 from core.access import Actor, Permission
 from core.errors import Invalid, NotFound
+from core.sql import fetch
 from registry import names, rows
 from registry.models import AliasAssignment, ModelVersion, Stage, StageAssignment
+from registry.sql import columns, instances
 from tracking.models import Experiment, LoggedModel, Run
 
 MAX_SOURCE = 2048
@@ -171,8 +173,8 @@ def _run(actor: Actor, run_id: str | None) -> Run | None:
     if not run_id:
         return None
     granted, parameters = access.granted_sql(actor, Permission.EXPERIMENT_READ, Experiment, "r.experiment_id")
-    statement = f"SELECT r.* FROM tracking_run r WHERE r.id = %s AND {granted}"
-    return next(iter(Run.objects.raw(statement, [run_id, *parameters])), None)
+    statement = f"SELECT {columns(Run, 'r')} FROM tracking_run r WHERE r.id = %s AND {granted}"
+    return next(iter(instances(Run, fetch(statement, [run_id, *parameters]))), None)
 
 
 def _visible_logged_model(actor: Actor, model_id: str) -> LoggedModel | None:

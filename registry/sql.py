@@ -1,4 +1,4 @@
-"""The few places where PostgreSQL and SQLite spell the same statement differently."""
+"""Rows of the registry written and read by hand."""
 
 from __future__ import annotations
 
@@ -9,31 +9,14 @@ from typing import Any, TypeVar
 from django.db import connection
 from django.db.models import Model
 
+from core.sql import fetch, is_postgresql
+
 M = TypeVar("M", bound=Model)
 
 # Tag values may be long, and an index row may not: the index holds, and a search first compares, this many characters.
 INDEXED_VALUE_CHARACTERS = 64
 # Few enough that no row's columns exceed what a statement may have as parameters.
 _ROWS_OF_AN_INSERT = 1000
-
-
-def postgresql() -> bool:
-    """Return whether the database is PostgreSQL; the other one is SQLite."""
-    return connection.vendor == "postgresql"
-
-
-def fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the rows of one statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
-
-
-def run(statement: str, parameters: Sequence[Any]) -> int:
-    """Do one statement and return how many rows it changed."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return int(cursor.rowcount)
 
 
 def insert(rows: Sequence[Model], suffix: str = "") -> list[int]:
@@ -61,40 +44,47 @@ def insert_one(row: M, suffix: str = "") -> M | None:
     return row
 
 
+def columns(model: type[Model], of: str = "") -> str:
+    """Return the columns of a table in the order in which ``instances`` expects them; of: the table's alias, if it has one."""
+    return ", ".join(f"{of}.{field.column}" if of else str(field.column) for field in model._meta.concrete_fields)
+
+
+def instances(model: type[M], found: Sequence[tuple[Any, ...]], start: int = 0) -> list[M]:
+    """Return rows as instances; from ``start`` on, each row has the ``columns`` of the model.
+
+    What ``Model.objects.raw`` gives, at a third of its price.
+    """
+    converters, names = _reader(model)
+    end = start + len(names)
+    out = []
+    for row in found:
+        values = list(row[start:end])
+        for at, convert, expression in converters:
+            values[at] = convert(values[at], expression, connection)
+        out.append(model.from_db(connection.alias, names, values))
+    return out
+
+
+@cache
+def _reader(model: type[Model]) -> tuple[list[tuple[int, Any, Any]], list[str]]:
+    fields: list[Any] = list(model._meta.concrete_fields)
+    columns = [field.get_col(model._meta.db_table) for field in fields]
+    converters = [
+        (at, convert, column)
+        for at, column in enumerate(columns)
+        for convert in (*connection.ops.get_db_converters(column), *column.get_db_converters(connection))
+    ]
+    return converters, [field.attname for field in fields]
+
+
 @cache
 def _columns_of(model: type[Model]) -> tuple[str, list[Any]]:
     fields: list[Any] = [field for field in model._meta.concrete_fields if not field.primary_key]
     return f"INSERT INTO {model._meta.db_table} ({', '.join(field.column for field in fields)})", fields
 
 
-def json_object(**members: str) -> str:
-    """Return the expression of a JSON object: member name -> expression of its value."""
-    pairs = ", ".join(f"'{name}', {expression}" for name, expression in members.items())
-    return f"json_build_object({pairs})" if postgresql() else f"json_object({pairs})"
-
-
-def json_array(element: str, rows: str) -> str:
-    """Return the expression of a JSON array with one element for each of the rows (a FROM clause and what follows)."""
-    if postgresql():
-        return f"COALESCE((SELECT json_agg({element}) FROM {rows}), '[]'::json)"
-    return f"json((SELECT json_group_array({element}) FROM {rows}))"
-
-
-def as_text(expression: str) -> str:
-    """Return a JSON expression as text, so that it is decoded once, here, and not by the driver."""
-    return f"({expression})::text" if postgresql() else expression
-
-
-def for_update(of: str) -> str:
-    """Return the clause that locks the rows of one table, though not against rows that refer to them.
-
-    On SQLite the transaction holds the write lock from its beginning.
-    """
-    return f"FOR NO KEY UPDATE OF {of}" if postgresql() else ""
-
-
 def value_prefix(expression: str) -> str:
     """Return the expression that the index on a tag's value holds."""
-    function = "LEFT" if postgresql() else "SUBSTR"
-    arguments = f"{expression}, {INDEXED_VALUE_CHARACTERS}" if postgresql() else f"{expression}, 1, {INDEXED_VALUE_CHARACTERS}"
+    function = "LEFT" if is_postgresql() else "SUBSTR"
+    arguments = f"{expression}, {INDEXED_VALUE_CHARACTERS}" if is_postgresql() else f"{expression}, 1, {INDEXED_VALUE_CHARACTERS}"
     return f"{function}({arguments})"

@@ -8,8 +8,8 @@ from django.db import connection
 
 from core.access import Actor
 from core.errors import Invalid
+from core.sql import fetch
 from registry.models import ModelVersion, Stage, StageAssignment, StageTransition
-from registry.sql import fetch
 
 _DEFAULT_STAGES = ("None", "Staging", "Production", "Archived")
 
@@ -34,7 +34,7 @@ def canonical_stage(name: str) -> str:
 
 
 def begin(version: ModelVersion, *, actor: Actor, at: datetime) -> str:
-    """Put a new version into the initial stage, and return it."""
+    """Put a new version into the initial stage; return the stage."""
     ((initial,),) = fetch(
         """INSERT INTO registry_stageassignment (version_id, model_id, stage_id, valid_from, assigned_by)
            SELECT %s, %s, name, %s, %s FROM registry_stage WHERE is_initial RETURNING stage_id""",

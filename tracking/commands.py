@@ -18,11 +18,11 @@ from artifacts import commands as artifact_commands
 from artifacts import paths
 from artifacts.queries import FileInfo
 from artifacts.store import Source
-from core import access, audit
+from core import access, audit, sql
 from core.access import Actor, Permission
 from core.audit import Event
 from core.errors import AlreadyExists, Conflict, Denied, Invalid, NotFound
-from tracking import limits, sql
+from tracking import limits
 from tracking.models import Experiment, ExperimentTag, Lifecycle, RunStatus
 from tracking.names import random_name
 from tracking.queries import artifact_scope, manageable, readable, run_artifact_uri, writable

@@ -14,11 +14,10 @@ from artifacts import commands as artifact_commands
 from artifacts import paths
 from artifacts.queries import FileInfo
 from artifacts.store import Source
-from core import access, audit
+from core import access, audit, sql
 from core.access import Actor, Permission
 from core.audit import Change, Event
 from core.errors import Conflict, NotFound
-from tracking import sql
 from tracking.defaults import DEFAULT_EXPERIMENT_ID
 from tracking.models import Experiment, ExperimentTag, Imported, ImportedKind, ImportOrigin
 from tracking.moving import MovedExperiment, MovedLoggedModel, MovedPoint, MovedRun, mark
@@ -467,8 +466,7 @@ def _insert_unless_there(table: str, columns: dict[str, str], rows: Sequence[Seq
         return
     there = " AND ".join(f"{name} = %({name})s" for name in same)
     values = ", ".join(f"%({name})s" for name in columns)
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            f"INSERT INTO {table} ({names}) SELECT {values} WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE {there})",
-            [dict(zip(columns, row, strict=True)) for row in rows],
-        )
+    sql.run_many(
+        f"INSERT INTO {table} ({names}) SELECT {values} WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE {there})",
+        [dict(zip(columns, row, strict=True)) for row in rows],
+    )

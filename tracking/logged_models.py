@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
-from core import audit
+from core import audit, sql
 from core.access import Actor
 from core.audit import Event
 from core.errors import Denied, Invalid, NotFound
-from tracking import limits, sql
+from tracking import limits
 from tracking.commands import active_experiment_location, now_ms
 from tracking.models import LoggedModelStatus
 from tracking.names import random_name

@@ -54,7 +54,7 @@ class ExperimentGroupPermission(GroupObjectPermissionBase):
 
 
 class ExperimentTag(models.Model):
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="tags")
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="tags", db_index=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
 
@@ -66,7 +66,7 @@ class Run(models.Model):
     """One recorded execution."""
 
     id = models.CharField(max_length=32, primary_key=True)
-    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="runs")
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="runs", db_index=False)
     name = models.CharField(max_length=250)
     user_id_text = models.CharField(max_length=256, blank=True)  # as the client says; created_by is who it was
     status = models.CharField(max_length=9, choices=RunStatus.choices, default=RunStatus.RUNNING)
@@ -82,7 +82,7 @@ class Run(models.Model):
 
 
 class RunTag(models.Model):
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tags")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tags", db_index=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
 
@@ -93,7 +93,7 @@ class RunTag(models.Model):
 class Param(models.Model):
     """A parameter of a run; never changed once logged."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="params")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="params", db_index=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
 
@@ -105,7 +105,7 @@ class MetricPoint(models.Model):
     """One point of a metric's history. A NaN is stored as 0 with its flag; infinities are clamped, as MLflow's SQL store does."""
 
     id = models.BigAutoField(primary_key=True)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metric_points")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metric_points", db_index=False)
     key = models.CharField(max_length=250)
     timestamp_ms = models.BigIntegerField()
     step = models.BigIntegerField(default=0)
@@ -127,7 +127,7 @@ class MetricPoint(models.Model):
 class LatestMetric(models.Model):
     """The point of a metric with the greatest (step, timestamp, value): kept by one upsert so that reads never scan history."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="latest_metrics")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="latest_metrics", db_index=False)
     key = models.CharField(max_length=250)
     timestamp_ms = models.BigIntegerField()
     step = models.BigIntegerField(default=0)
@@ -145,7 +145,7 @@ class LatestMetric(models.Model):
 class InputDataset(models.Model):
     """A data set as a client described it; one row per (experiment, name, digest)."""
 
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="input_datasets")
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="input_datasets", db_index=False)
     name = models.CharField(max_length=500)
     digest = models.CharField(max_length=36)
     source_type = models.CharField(max_length=36, blank=True)
@@ -160,7 +160,7 @@ class InputDataset(models.Model):
 class RunInput(models.Model):
     """A data set that a run used. ``tags`` is a list of {key, value}; the first writing wins."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="dataset_inputs")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="dataset_inputs", db_index=False)
     dataset = models.ForeignKey(InputDataset, on_delete=models.CASCADE, related_name="run_inputs")
     tags = models.JSONField(default=list)
 
@@ -178,7 +178,7 @@ class LoggedModel(models.Model):
     """A model that a run produced (MLflow 3), not yet registered under any name."""
 
     id = models.CharField(max_length=40, primary_key=True)  # m- and 32 hex
-    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="logged_models")
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="logged_models", db_index=False)
     name = models.CharField(max_length=500)
     model_type = models.CharField(max_length=500, blank=True, default="")
     status = models.CharField(max_length=30, choices=LoggedModelStatus.choices, default=LoggedModelStatus.PENDING)
@@ -194,7 +194,7 @@ class LoggedModel(models.Model):
 
 
 class LoggedModelTag(models.Model):
-    model = models.ForeignKey(LoggedModel, on_delete=models.CASCADE, related_name="tags")
+    model = models.ForeignKey(LoggedModel, on_delete=models.CASCADE, related_name="tags", db_index=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
 
@@ -203,7 +203,7 @@ class LoggedModelTag(models.Model):
 
 
 class LoggedModelParam(models.Model):
-    model = models.ForeignKey(LoggedModel, on_delete=models.CASCADE, related_name="params")
+    model = models.ForeignKey(LoggedModel, on_delete=models.CASCADE, related_name="params", db_index=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
 
@@ -214,7 +214,7 @@ class LoggedModelParam(models.Model):
 class RunModelLink(models.Model):
     """A logged model that a run took as input or gave as output."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="model_links")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="model_links", db_index=False)
     model_id = models.CharField(max_length=40)
     direction = models.CharField(max_length=6, choices=[("input", "input"), ("output", "output")])
     step = models.BigIntegerField(default=0)
@@ -235,7 +235,7 @@ class Trace(models.Model):
     """What one call of a traced application did, in short; its spans are a file among the experiment's artifacts."""
 
     id = models.CharField(max_length=50, primary_key=True)  # chosen by the client: tr- and 32 hex
-    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="traces")
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="traces", db_index=False)
     request_ms = models.BigIntegerField()
     execution_ms = models.BigIntegerField(null=True)
     state = models.CharField(max_length=17, choices=TraceState.choices, default=TraceState.UNSPECIFIED)
@@ -249,7 +249,7 @@ class Trace(models.Model):
 
 
 class TraceTag(models.Model):
-    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="tags")
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="tags", db_index=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
 
@@ -260,7 +260,7 @@ class TraceTag(models.Model):
 class TraceMetadata(models.Model):
     """What the client noted of a trace when it was made; unlike tags it is not changed by hand later."""
 
-    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="metadata")
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="metadata", db_index=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
 
@@ -271,7 +271,7 @@ class TraceMetadata(models.Model):
 class TraceRun(models.Model):
     """A trace that a run looked at, beside those it made itself."""
 
-    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="run_links")
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="run_links", db_index=False)
     run_id = models.CharField(max_length=32)
 
     class Meta:
@@ -283,7 +283,7 @@ class TraceAssessment(models.Model):
     """Somebody's feedback on a trace, or what they expected of it. ``body`` is the client's own description, kept as it came."""
 
     id = models.CharField(max_length=50, primary_key=True)  # a- and 32 hex
-    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="assessments")
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="assessments", db_index=False)
     body = models.JSONField()
     is_valid = models.BooleanField(default=True)  # until another one overrides it
     created_ms = models.BigIntegerField()
@@ -318,7 +318,7 @@ class Imported(models.Model):
     its artifacts. ``location`` is where these lie at the source.
     """
 
-    origin = models.ForeignKey(ImportOrigin, on_delete=models.PROTECT, related_name="imported")
+    origin = models.ForeignKey(ImportOrigin, on_delete=models.PROTECT, related_name="imported", db_index=False)
     kind = models.CharField(max_length=12, choices=ImportedKind.choices)
     source_id = models.CharField(max_length=600)
     local_id = models.CharField(max_length=600)

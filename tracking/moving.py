@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from core import access
+from core import access, sql
 from core.access import Actor, Permission
-from tracking import sql
 from tracking.models import LoggedModelStatus
 
 BATCH = 500  # runs, models or versions that are handled at once

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from artifacts import paths
+from core import sql
 from core.access import Actor, Permission, granted_sql
 from core.errors import Denied, Invalid, NotFound
-from tracking import sql
 from tracking.models import Experiment
 from tracking.records import ExperimentRecord, LoggedModelRecord, MetricValue, RunRecord
 

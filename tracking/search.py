@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core import sql
 from core.access import Actor
 from core.errors import Invalid
-from tracking import sql
 from tracking.filters import LISTED, MAX_TERMS, NULL, NUMERIC, TEXT, Clause, Entity, Grammar, Key, Order, compare
 from tracking.models import Lifecycle
 from tracking.queries import (

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from core import sql
 from core.access import Actor
 from core.errors import NotFound
-from tracking import sql
 from tracking.filters import LISTED, NULL, NUMERIC, TEXT, Clause, Entity, Grammar, Key, Order
 from tracking.queries import readable
 from tracking.records import Pair

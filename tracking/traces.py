@@ -13,11 +13,11 @@ from django.db import transaction
 
 from artifacts import commands as artifact_commands
 from artifacts import paths
-from core import audit
+from core import audit, sql
 from core.access import Actor
 from core.audit import Event
 from core.errors import AlreadyExists, Denied, Invalid, NotFound
-from tracking import limits, sql
+from tracking import limits
 from tracking.commands import active_experiment_location, now_ms, open_run
 from tracking.models import TraceState
 from tracking.queries import readable, writable

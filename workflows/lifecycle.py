@@ -12,6 +12,7 @@ from core.access import Actor, Permission
 from core.audit import Event
 from core.errors import Conflict, NotFound
 from core.models import User
+from core.sql import fetch
 from registry.models import RegisteredModel
 from workflows import states
 from workflows.assessment import Assessment
@@ -22,11 +23,14 @@ M = TypeVar("M", bound=Model)
 ADVANCE = "workflows.advance_request"
 EXECUTE = "workflows.execute_request"
 
+_OPEN_REQUESTS = f"""SELECT r.id FROM workflows_promotionrequest r JOIN registry_registeredmodel m ON m.id = r.model_id
+ WHERE m.name = %s AND m.deleted_at IS NULL AND r.state IN ({", ".join(f"'{state}'" for state in OPEN_STATES)}) ORDER BY r.id"""
+
 
 def lock(request_id: int) -> PromotionRequest | None:
     """Return a request with its model's row and its own locked, and what commands read of it; None if there is none.
 
-    The model comes first here and in ``subjects``: whoever locks in another order could meet others head on.
+    The model comes first here and in ``registry.rows``: whoever locks in another order could meet others head on.
     """
     model_id = PromotionRequest.objects.filter(pk=request_id).values_list("model_id")
     model = _only(RegisteredModel.objects.select_for_update(no_key=True).filter(pk__in=model_id))
@@ -86,14 +90,12 @@ def wake(request_id: int) -> None:
     jobs.enqueue(ADVANCE, request_id=request_id)
 
 
-def wake_model(model: RegisteredModel) -> None:
-    """Have every open request of a model judged again: something that its policies may look at has changed."""
-    wake_requests(model=model)
+def wake_model(name: str) -> None:
+    """Have every open request of a model judged again: something that its policies may look at has changed.
 
-
-def wake_requests(**of: Any) -> None:
-    """Have the open requests that fit these lookups judged again; one statement where there are none."""
-    for request_id in PromotionRequest.objects.filter(state__in=OPEN_STATES, **of).values_list("pk", flat=True):
+    One statement, by hand, since every tag of a model waits for it.
+    """
+    for (request_id,) in fetch(_OPEN_REQUESTS, [name]):
         wake(request_id)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from django.db import connection
-
 from core.models import User
+from core.sql import fetch
 from registry.models import ModelVersion
 from workflows.rules.separation_of_duties import Maker
 
@@ -57,6 +56,4 @@ def makers_of(version: ModelVersion, *, requested_by: User | None) -> tuple[Make
         "digest": version.content_digest or "",
         "source": version.source,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_MAKERS, given)
-        return tuple(dict.fromkeys(Maker(*row) for row in cursor.fetchall()))
+    return tuple(dict.fromkeys(Maker(*row) for row in fetch(_MAKERS, given)))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from core.errors import NotFound
+from core.sql import fetch
 from registry.models import LineageNode, ModelVersion, NodeKind
-from registry.sql import fetch
 
 # Versions that stand somewhere now, or will again when an emergency ends, downstream of some data sets.
 _MADE_WITH = """WITH RECURSIVE reach(node) AS (

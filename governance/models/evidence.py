@@ -27,7 +27,7 @@ class CheckRun(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="check_runs")
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="check_runs", db_index=False)
     check_name = models.CharField(max_length=100)
     check_revision = models.CharField(max_length=40)
     parameters = models.JSONField(default=dict)
@@ -64,7 +64,7 @@ class CheckRun(models.Model):
 class Measurement(models.Model):
     """A typed number with its slice, sample size, interval and method. Never changed."""
 
-    run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="measurements")
+    run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="measurements", db_index=False)
     metric = models.CharField(max_length=100)
     slice = models.CharField(max_length=200, blank=True, default="")
     value = models.FloatField(null=True)
@@ -98,7 +98,7 @@ class Finding(models.Model):
 class EvidenceTable(models.Model):
     """A table that a check made, such as a ROC curve: stored as data, drawn when read. Never changed."""
 
-    run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="tables")
+    run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="tables", db_index=False)
     name = models.CharField(max_length=100)
     title = models.CharField(max_length=200, blank=True, default="")
     columns = models.JSONField()
@@ -111,7 +111,7 @@ class EvidenceTable(models.Model):
 class ModelCard(models.Model):
     """What people should know about a version (Mitchell et al. 2019). Never edited: a change is a new revision."""
 
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="cards")
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="cards", db_index=False)
     revision = models.PositiveIntegerField()
     sections = models.JSONField()  # section name -> text
     digest = models.CharField(max_length=71)

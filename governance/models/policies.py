@@ -17,7 +17,7 @@ class Policy(models.Model):
 class PolicyRevision(models.Model):
     """One published text of a policy. Never changed; requests pin it by digest."""
 
-    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="revisions")
+    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="revisions", db_index=False)
     number = models.PositiveIntegerField()
     digest = models.CharField(max_length=71)
     document = models.TextField()  # the YAML as written

@@ -22,7 +22,7 @@ class Waiver(models.Model):
     What became of it are its ``WaiverRuling`` rows: in force means approved, neither revoked nor past ``expires_at``.
     """
 
-    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="waivers")
+    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="waivers", db_index=False)
     version = models.ForeignKey(ModelVersion, null=True, on_delete=models.PROTECT, related_name="waivers")  # none: every version
     policy = models.CharField(max_length=100)
     requirement = models.CharField(max_length=100)
@@ -53,7 +53,7 @@ class WaiverVerdict(models.TextChoices):
 class WaiverRuling(models.Model):
     """What was decided about a waiver. Inserted, never updated; at most one of each kind."""
 
-    waiver = models.ForeignKey(Waiver, on_delete=models.PROTECT, related_name="rulings")
+    waiver = models.ForeignKey(Waiver, on_delete=models.PROTECT, related_name="rulings", db_index=False)
     verdict = models.CharField(max_length=8, choices=WaiverVerdict.choices)
     ruled_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
@@ -89,7 +89,7 @@ class FindingRecord(models.Model):
     The row holds how things are; each change is a ``FindingChange`` with what was before.
     """
 
-    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="findings")
+    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="findings", db_index=False)
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="finding_records")  # raised on this one
     source = models.CharField(max_length=9, choices=FindingSource.choices)
     key = models.CharField(
@@ -147,7 +147,7 @@ class TierAssessment(models.Model):
     Never changed but for the ruling on the proposal, once.
     """
 
-    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="tier_assessments")
+    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="tier_assessments", db_index=False)
     questionnaire = models.ForeignKey(QuestionnaireRevision, on_delete=models.PROTECT, related_name="+")
     answers = models.JSONField()
     score = models.IntegerField()

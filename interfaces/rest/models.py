@@ -13,7 +13,7 @@ class IdempotentAnswer(models.Model):
     ``request_digest`` covers method, address, media type and body: the key alone does not say that it is the same request.
     """
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=255)
     request_digest = models.CharField(max_length=71)
     status = models.PositiveSmallIntegerField(default=0)

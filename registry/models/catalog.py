@@ -64,7 +64,7 @@ class ModelGroupPermission(GroupObjectPermissionBase):
 
 
 class RegisteredModelTag(models.Model):
-    model = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, related_name="tags")
+    model = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, related_name="tags", db_index=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
 
@@ -88,7 +88,7 @@ class ModelVersion(models.Model):
     where none guards, people may agree to the address (``registry.identity``).
     """
 
-    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")
+    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions", db_index=False)
     number = models.PositiveIntegerField()
     description = models.TextField(null=True, blank=True)
     source = models.CharField(max_length=2200)
@@ -120,7 +120,7 @@ class ModelVersion(models.Model):
 
 
 class ModelVersionTag(models.Model):
-    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="tags")
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="tags", db_index=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
 
@@ -132,7 +132,7 @@ class ModelVersionTag(models.Model):
 class ModelVersionFile(models.Model):
     """One line of a version's manifest. Never changed."""
 
-    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="files")
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="files", db_index=False)
     path = models.CharField(max_length=1500)  # relative to the version's root
     digest = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()

@@ -22,7 +22,7 @@ class Dataset(models.Model):
 class DatasetVersion(models.Model):
     """One fixed content of a data set, identified by its SHA-256. Never changed."""
 
-    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="versions")
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="versions", db_index=False)
     number = models.PositiveIntegerField()
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     format = models.CharField(max_length=10, choices=[("csv", "CSV"), ("csv.gz", "CSV, gzip"), ("parquet", "Parquet")])

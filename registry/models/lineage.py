@@ -45,7 +45,7 @@ class LineageEdge(models.Model):
     """Cause -> effect, valid from one time to another; an edge that still holds has no end."""
 
     source = models.ForeignKey(LineageNode, on_delete=models.PROTECT, related_name="edges_out")
-    target = models.ForeignKey(LineageNode, on_delete=models.PROTECT, related_name="edges_in")
+    target = models.ForeignKey(LineageNode, on_delete=models.PROTECT, related_name="edges_in", db_index=False)
     kind = models.CharField(max_length=20, choices=EdgeKind.choices)
     valid_from = models.DateTimeField(default=timezone.now)
     valid_to = models.DateTimeField(null=True, blank=True)

@@ -26,7 +26,7 @@ class Stage(models.Model):
 class StageTransition(models.Model):
     """An allowed step of the stage graph."""
 
-    from_stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="steps_out")
+    from_stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="steps_out", db_index=False)
     to_stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="steps_in")
 
     class Meta:
@@ -37,7 +37,7 @@ class StageAssignment(models.Model):
     """A version held a stage from one time to another; the current one has no end. Written only by ``registry.placement``."""
 
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="stage_assignments")
-    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="stage_assignments")
+    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="stage_assignments", db_index=False)
     stage = models.ForeignKey(Stage, on_delete=models.PROTECT, related_name="+")
     valid_from = models.DateTimeField()
     valid_to = models.DateTimeField(null=True, blank=True)

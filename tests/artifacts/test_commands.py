@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from artifacts import commands, queries
 from artifacts.models import ArtifactFile, Blob
@@ -90,6 +92,42 @@ def test_a_frozen_tree_takes_nothing_new_but_the_same_content_again(dana_acts) -
         put(dana_acts, "3/m/f", b"two")
     commands.unfreeze("model-version:2")
     put(dana_acts, "3/m/f", b"two")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one writer at a time")
+def test_freezing_waits_for_nobody_but_changes_of_the_same_run(dana_acts) -> None:
+    put(dana_acts, "3/one/f", b"1")
+    put(dana_acts, "3/two/f", b"1")
+
+    def elsewhere(act: Callable[[], object]) -> object:
+        try:
+            return act()
+        finally:
+            connection.close()
+
+    def freeze_two() -> object:
+        with transaction.atomic():
+            return commands.freeze("3/two", "model-version:2")
+
+    with ThreadPoolExecutor(4) as pool:
+        with transaction.atomic():
+            commands.freeze("3/one", "model-version:1")
+            assert pool.submit(elsewhere, freeze_two).result(10)
+            assert pool.submit(elsewhere, lambda: put(dana_acts, "3/three/f", b"1")).result(10)
+            late = [
+                pool.submit(elsewhere, act)
+                for act in (
+                    lambda: put(dana_acts, "3/one/g", b"2"),
+                    lambda: commands.delete_tree(actor=dana_acts, path="3/one"),
+                    lambda: commands.delete_tree(actor=dana_acts, path="3"),
+                )
+            ]
+            assert not wait(late, 1).done  # until it is known whether the folder freezes
+        for attempt in late:
+            with pytest.raises(Conflict, match="registered model version"):
+                attempt.result(10)
+    assert [line.path for line in queries.manifest("3/one")] == ["f"]
 
 
 def test_deleting_takes_a_folder_with_all_below_it_and_nothing_beside(dana_acts) -> None:

@@ -108,7 +108,9 @@ def test_a_part_cut_off_is_not_kept_and_a_number_has_its_limits() -> None:
 def test_a_frozen_folder_takes_no_parts(dana) -> None:
     begun = uploads.begin(path=PATH, parts=1)
     digest = send(begun, 1, b"x")
-    commands.freeze("free/d", "model-version:1/1")
+    other = uploads.begin(path="free/d/held", parts=1)
+    uploads.complete(actor=actor(dana), path="free/d/held", upload_id=other.upload_id, parts=[(1, send(other, 1, b"y"))])
+    assert [file.path for file in commands.freeze("free/d", "model-version:1/1")] == ["held"]
     with pytest.raises(Conflict):
         uploads.complete(actor=actor(dana), path=PATH, upload_id=begun.upload_id, parts=[(1, digest)])
     commands.unfreeze("model-version:1/1")

@@ -16,7 +16,7 @@ from core.errors import Conflict, Denied, Invalid, NotFound
 from core.models import User
 from governance.bindings import bindings_for
 from governance.models import DecisionPurpose, TargetKind
-from registry import names, placement
+from registry import names, placement, rows
 from registry import stages as stage_graph
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment, StageTransition
 from workflows import lifecycle, notifications
@@ -26,7 +26,6 @@ from workflows.emergencies import displaced_by
 from workflows.makers import makers_of
 from workflows.models import BreakGlass, BreakGlassState, PromotionRequest
 from workflows.rules.separation_of_duties import parts_of
-from workflows.subjects import locked_version
 
 REVERT = "workflows.revert_break_glass"
 
@@ -57,7 +56,7 @@ def request_break_glass(
     nothing guards the place, when the version is there already or could not come back, or when an emergency is open for it.
     """
     access.require(actor, Permission.BREAK_GLASS)
-    subject = locked_version(actor, model_name, version, Permission.MODEL_READ)
+    subject = rows.version(actor, Permission.MODEL_READ, model_name, version, lock=True)
     if actor.user_id is None:
         raise Denied("An emergency is asked for by an account that can answer for it.")
     target = _target(target_kind, target)
@@ -157,7 +156,7 @@ def confirm_break_glass(*, actor: Actor, break_glass_id: int) -> BreakGlass:
         },
     )
     jobs.enqueue(REVERT, key=f"{REVERT}:{row.pk}", delay=timedelta(minutes=row.minutes), break_glass_id=row.pk)
-    lifecycle.wake_model(row.model)
+    lifecycle.wake_model(row.model.name)
     _tell(
         _without(actor, _concerned(row)),
         row,
@@ -199,7 +198,7 @@ def revert_break_glass(*, actor: Actor, break_glass_id: int) -> BreakGlass:
     put_back = _stage_back(actor, row) if row.target_kind == TargetKind.STAGE else _alias_back(actor, row)
     _end(actor, row, put_back)
     re_reviews.close_left(actor=actor, model=row.model)
-    lifecycle.wake_model(row.model)
+    lifecycle.wake_model(row.model.name)
     _tell(_concerned(row), row, f"Emergency {row.incident} ended. {row.outcome} Its review is open.")
     return row
 

@@ -12,15 +12,14 @@ from core.access import Actor, Permission
 from core.errors import Blocked, Conflict, Denied, Invalid
 from governance.bindings import any_bound_by_trait, bindings_by_trait, bindings_for
 from registry import commands as registry_commands
-from registry import names, placement
+from registry import names, placement, rows
 from registry import stages as stage_graph
 from registry.models import ModelVersion, RegisteredModel
 from tracking import commands as tracking_commands
 from workflows.commands import tiers
 from workflows.gatekeeping import governed_places, guard, observe
-from workflows.lifecycle import wake_requests
+from workflows.lifecycle import wake_model
 from workflows.models import OPEN_STATES
-from workflows.subjects import locked_model, locked_version
 
 
 @transaction.atomic
@@ -30,7 +29,7 @@ def transition_stage(*, actor: Actor, model_name: str, version: int, stage: str,
     archive_existing: the other versions in that stage move to Archived, all or none.
     Raises Blocked, with the unmet requirements and where to ask, when a policy guards the stage; Invalid for an unknown one.
     """
-    subject = locked_version(actor, model_name, version, Permission.MODEL_WRITE)
+    subject = rows.version(actor, Permission.MODEL_WRITE, model_name, version, lock=True)
     stage = stage_graph.canonical_stage(stage)
     if archive_existing and stage in ("None", "Archived"):
         raise Invalid(f"archive_existing_versions has no meaning with the stage {stage}; leave it out.")
@@ -48,7 +47,7 @@ def transition_stage(*, actor: Actor, model_name: str, version: int, stage: str,
 def set_alias(*, actor: Actor, model_name: str, alias: str, version: int) -> None:
     """Point an alias that no policy guards at a version. Raises Blocked when one does, Invalid for a name that cannot be one."""
     names.alias(alias)
-    subject = locked_version(actor, model_name, version, Permission.MODEL_WRITE)
+    subject = rows.version(actor, Permission.MODEL_WRITE, model_name, version, lock=True)
     looking_on = guard(subject, target_kind="alias", target=alias)
     observe(actor, subject, looking_on, target_kind="alias", target=alias)
     placement.assign_alias(subject.model, alias, subject, actor=actor)
@@ -57,7 +56,7 @@ def set_alias(*, actor: Actor, model_name: str, alias: str, version: int) -> Non
 @transaction.atomic
 def delete_alias(*, actor: Actor, model_name: str, alias: str) -> None:
     """Take an alias away; one that a policy guards only with the right to manage the model. Deleting none changes nothing."""
-    model = locked_model(actor, model_name, Permission.MODEL_WRITE)
+    model = rows.model(actor, Permission.MODEL_WRITE, model_name, lock=True)
     if bindings_for(model, kind="alias", target=alias):
         access.require(actor, Permission.MODEL_MANAGE, model)
     placement.remove_alias(model, alias, actor=actor)
@@ -66,7 +65,7 @@ def delete_alias(*, actor: Actor, model_name: str, alias: str) -> None:
 @transaction.atomic
 def delete_version(*, actor: Actor, model_name: str, version: int) -> None:
     """Delete a version. Raises Blocked while it holds a governed place, Conflict while a request is open for it."""
-    subject = locked_version(actor, model_name, version, Permission.MODEL_MANAGE)
+    subject = rows.version(actor, Permission.MODEL_MANAGE, model_name, version, lock=True)
     _refuse_held(subject.model, subject, "deleted")
     if subject.promotion_requests.filter(state__in=OPEN_STATES).exists():
         raise Conflict(f"A promotion request is open for {subject}; withdraw it first.", code="request_open")
@@ -76,7 +75,7 @@ def delete_version(*, actor: Actor, model_name: str, version: int) -> None:
 @transaction.atomic
 def delete_model(*, actor: Actor, model_name: str) -> None:
     """Delete a model with its versions. Raises Blocked while one holds a governed place, Conflict while a request is open."""
-    model = locked_model(actor, model_name, Permission.MODEL_MANAGE)
+    model = rows.model(actor, Permission.MODEL_MANAGE, model_name, lock=True)
     _refuse_held(model, None, "deleted")
     if model.promotion_requests.filter(state__in=OPEN_STATES).exists():
         raise Conflict(f"A promotion request is open for {model_name}; withdraw it first.", code="request_open")
@@ -86,7 +85,7 @@ def delete_model(*, actor: Actor, model_name: str) -> None:
 @transaction.atomic
 def rename_model(*, actor: Actor, model_name: str, new_name: str) -> None:
     """Rename a model. Raises Blocked while a version holds a governed place: its policy may be bound by the name."""
-    model = locked_model(actor, model_name, Permission.MODEL_MANAGE)
+    model = rows.model(actor, Permission.MODEL_MANAGE, model_name, lock=True)
     _refuse_held(model, None, "renamed")
     registry_commands.rename_model(actor=actor, name=model_name, new_name=new_name)
 
@@ -131,15 +130,15 @@ def _may_leave(actor: Actor, subject: ModelVersion) -> None:
 @contextmanager
 def _staying_bound(actor: Actor, model_name: str) -> Iterator[None]:
     """Refuse a change of traits that frees a model from a policy, unless by who may change policies."""
-    rows = RegisteredModel.objects.filter(name=model_name, deleted_at__isnull=True)
+    named = RegisteredModel.objects.filter(name=model_name, deleted_at__isnull=True)
     if not any_bound_by_trait():
         yield
-        wake_requests(model__name=model_name, model__deleted_at=None)  # traits are facts that policies look at
+        wake_model(model_name)  # traits are facts that policies look at
         return
-    before = [b.name for model in rows for b in bindings_by_trait(model)]
+    before = [b.name for model in named for b in bindings_by_trait(model)]
     yield
-    wake_requests(model__name=model_name, model__deleted_at=None)
-    after = {b.name for model in rows.all() for b in bindings_by_trait(model)}
+    wake_model(model_name)
+    after = {b.name for model in named.all() for b in bindings_by_trait(model)}
     if (freed := [name for name in before if name not in after]) and not actor.grants(Permission.POLICY_PUBLISH):
         raise Denied(
             f"This would take {model_name} out of the policy binding {', '.join(freed)}; a platform admin must do it.",

@@ -16,5 +16,5 @@ from workflows.lifecycle import wake_model
 def write_card(*, actor: Actor, model_name: str, version: int, sections: Mapping[str, str]) -> ModelCard:
     """Write a model card as ``governance.commands.cards.write_card`` does, and wake the requests that look at it."""
     card = cards.write_card(actor=actor, model_name=model_name, version=version, sections=sections)
-    wake_model(card.version.model)
+    wake_model(card.version.model.name)
     return card

@@ -17,12 +17,12 @@ from core.audit import Event
 from core.errors import Conflict, Denied, Invalid, NotFound
 from core.models import User
 from governance.models import CheckRun, CheckState, FindingChange, FindingRecord, FindingSource, FindingStatus, Severity
+from registry import rows
 from registry.models import ModelVersion, RegisteredModel
 from workflows import notifications
 from workflows.lifecycle import wake_model
 from workflows.makers import makers_of
 from workflows.rules.separation_of_duties import parts_of
-from workflows.subjects import locked_model
 
 GRAVE = (Severity.HIGH, Severity.CRITICAL)
 _LONGEST_KEY = 300
@@ -45,7 +45,7 @@ def raise_finding(
     version: the one it was seen on; the newest unless given. It counts for every version until it is closed.
     owner: who is to see to it, by the account's name. Raises Invalid, NotFound, Denied.
     """
-    model = locked_model(actor, model_name, Permission.MODEL_READ)
+    model = rows.model(actor, Permission.MODEL_READ, model_name, lock=True)
     _require_voice(actor, model)
     if not title.strip() or len(title.strip()) > 200:
         raise Invalid("Say in a line of at most 200 characters what is wrong.")
@@ -62,7 +62,7 @@ def raise_finding(
     )
     _record(actor, finding, "raised", Event.FINDING_RAISED, by=actor.user_id)
     _tell_owner(actor, finding, "raised")
-    wake_model(model)
+    wake_model(model.name)
     return finding
 
 
@@ -106,7 +106,7 @@ def update_finding(
     _record(actor, finding, "updated", Event.FINDING_UPDATED, by=actor.user_id, comment=comment.strip(), before=before)
     if before["owner"] != _shown(finding)["owner"]:
         _tell_owner(actor, finding, "given to you")
-    wake_model(finding.model)
+    wake_model(finding.model.name)
     return finding
 
 
@@ -131,7 +131,7 @@ def close_finding(*, actor: Actor, finding_id: int, comment: str, check_run: UUI
     finding.status, finding.closed_at = FindingStatus.CLOSED, timezone.now()
     finding.save(update_fields=["status", "closed_at"])
     _record(actor, finding, "closed", Event.FINDING_CLOSED, by=actor.user_id, comment=comment.strip(), before=before, run=run)
-    wake_model(finding.model)
+    wake_model(finding.model.name)
     return finding
 
 
@@ -146,7 +146,7 @@ def reopen_finding(*, actor: Actor, finding_id: int, comment: str) -> FindingRec
         raise Invalid("Say why it is open again.")
     _reopen(actor, finding, by=actor.user_id, comment=comment.strip())
     _tell_owner(actor, finding, "opened again")
-    wake_model(finding.model)
+    wake_model(finding.model.name)
     return finding
 
 
@@ -191,7 +191,7 @@ def note_finding(
         _tell_owner(actor, finding, "opened again")
     else:
         return finding
-    wake_model(version.model)
+    wake_model(version.model.name)
     return finding
 
 

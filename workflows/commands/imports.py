@@ -14,13 +14,12 @@ from core.access import Actor, Permission
 from core.audit import Event
 from core.errors import Conflict, Invalid
 from governance.bindings import bindings_for
-from registry import placement
+from registry import placement, rows
 from registry import stages as stage_graph
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel
 from tracking.models import Imported, ImportedKind, ImportOrigin
 from workflows.assessment import pin_of
 from workflows.models import Grandfathered
-from workflows.subjects import locked_model
 
 _NOWHERE = "None"
 
@@ -47,7 +46,7 @@ def import_places(
     Raises Denied, NotFound.
     """
     access.require(actor, Permission.SERVER_MOVE)
-    model = locked_model(actor, model_name, Permission.MODEL_READ)
+    model = rows.model(actor, Permission.MODEL_READ, model_name, lock=True)
     versions = {v.number: v for v in ModelVersion.objects.select_related("model").filter(model=model, deleted_at__isnull=True)}
     held = {
         (row.kind, row.source_id): row.mark

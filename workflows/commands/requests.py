@@ -14,7 +14,7 @@ from core.errors import Conflict, Denied, Invalid
 from governance.bindings import bindings_for
 from governance.builtin import four_eyes
 from governance.models import Binding, BindingMode
-from registry import names
+from registry import names, rows
 from registry import stages as stage_graph
 from registry.identity import decided_on, is_address
 from registry.models import ModelVersion
@@ -25,7 +25,6 @@ from workflows.lifecycle import asked, locked_request, move, wake
 from workflows.models import OPEN_STATES, PromotionRequest, RequestKind, RequestPolicy, RequestState
 from workflows.rollbacks import earlier_request
 from workflows.steps import queue_checks
-from workflows.subjects import locked_version
 
 ALL_MODES = tuple(BindingMode.values)
 
@@ -53,7 +52,7 @@ def request_promotion(
     Raises Invalid for an unknown target, kind or empty reason; Conflict when the version is there already (or, for a re-review
     or rollback, is or was not), when a request for the target is open, or when a policy guards it and the content is not kept here.
     """
-    subject = locked_version(actor, model_name, version, Permission.PROMOTION_REQUEST)
+    subject = rows.version(actor, Permission.PROMOTION_REQUEST, model_name, version, lock=True)
     if actor.user_id is None:
         raise Denied("Only a person or a service account can ask for a promotion.")
     if not reason.strip():

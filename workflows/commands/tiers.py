@@ -25,6 +25,7 @@ from governance.models import (
     TierAssessment,
 )
 from governance.questionnaire import TIERS, AnswerError, compile_questionnaire
+from registry import rows
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment
 from workflows.assessment import Assessment, foresee, store_decision
 from workflows.commands.findings import note_finding
@@ -34,7 +35,6 @@ from workflows.lifecycle import wake_model
 from workflows.models import PromotionRequest, ReReviewCause
 from workflows.queries.risk import makers_at_stake
 from workflows.rules.separation_of_duties import parts_of
-from workflows.subjects import locked_model
 
 CONFIRMED, REFUSED = "confirmed", "refused"
 
@@ -95,7 +95,7 @@ def assess_tier(
     override_tier: another tier that should hold, with the reason; it does once a second person confirms it.
     Raises NotFound, Denied, Invalid for answers that do not fit or a proposal that says nothing new.
     """
-    model = locked_model(actor, model_name, Permission.MODEL_MANAGE)
+    model = rows.model(actor, Permission.MODEL_MANAGE, model_name, lock=True)
     revision = QuestionnaireRevision.objects.filter(name=questionnaire).order_by("-number").first()
     if revision is None:
         raise NotFound(f"There is no questionnaire {questionnaire!r}; a platform admin can publish one.")
@@ -198,7 +198,7 @@ def following(*, actor: Actor, model_name: str) -> Iterator[None]:
             code="assess_again",
         )
     _re_evaluate(actor, model, held)
-    wake_model(model)
+    wake_model(model.name)
 
 
 def _require_proposal(tier: str, reason: str, scored: str) -> None:
@@ -245,7 +245,7 @@ def _set_tier(actor: Actor, model: RegisteredModel, tier: str) -> None:
     """Put a tier in force. Raises Denied where a lower one would take the model out of a policy."""
     held = model.risk_tier
     if tier == held:
-        wake_model(model)
+        wake_model(model.name)
         return
     before = bindings_by_trait(model) if any_bound_by_trait() else []
     model.risk_tier, model.updated_ms = tier, int(timezone.now().timestamp() * 1000)
@@ -260,7 +260,7 @@ def _set_tier(actor: Actor, model: RegisteredModel, tier: str) -> None:
         after={"risk_tier": tier},
     )
     _re_evaluate(actor, model, held)
-    wake_model(model)
+    wake_model(model.name)
 
 
 def _require_still_bound(actor: Actor, model: RegisteredModel, held: str, before: list[Binding]) -> None:

@@ -26,6 +26,7 @@ from governance.models import (
     WaiverVerdict,
 )
 from governance.policy import CompiledPolicy, WaiverRule, compile_policy
+from registry import rows
 from registry.models import ModelVersion, RegisteredModel
 from workflows import notifications
 from workflows.assessment import foresee, holder
@@ -36,7 +37,6 @@ from workflows.lifecycle import wake_model
 from workflows.models import OPEN_STATES, PromotionRequest, RequestPolicy, ReReviewCause, Review
 from workflows.queries.risk import makers_at_stake
 from workflows.rules.separation_of_duties import parts_of
-from workflows.subjects import locked_model
 
 RULINGS = (WaiverVerdict.APPROVED, WaiverVerdict.REFUSED)
 _EVENTS = {
@@ -75,7 +75,7 @@ def request_waiver(
     revision. Raises NotFound, Denied; Invalid without reason, control or a sensible end; Conflict where the policy or the
     requirement cannot be waived, and while another of the same kind is undecided.
     """
-    model = locked_model(actor, model_name, Permission.PROMOTION_REQUEST)
+    model = rows.model(actor, Permission.PROMOTION_REQUEST, model_name, lock=True)
     if actor.user_id is None:
         raise Denied("Only a person or a service account can ask for a waiver.")
     subject = _version(model, version) if version is not None else None
@@ -122,7 +122,7 @@ def request_waiver(
         asked = asked.filter(groups__name=rule.approved_by)
     text = f"Waiver {waiver.pk} of {requirement} ({policy}) on {_subject(waiver)} waits for a ruling"
     notifications.tell(asked.distinct().order_by("pk"), None, "waiver", text, _page(waiver))
-    wake_model(model)
+    wake_model(model.name)
     return waiver
 
 
@@ -147,7 +147,7 @@ def rule_waiver(*, actor: Actor, waiver_id: int, verdict: str, comment: str) -> 
     ruling = _rule(actor, waiver, WaiverVerdict(verdict), comment.strip(), now)
     text = f"Waiver {waiver.pk} of {waiver.requirement} ({waiver.policy}) on {_subject(waiver)} was {verdict}: {comment.strip()}"
     notifications.tell([waiver.requested_by], None, "waiver", text, _page(waiver))
-    wake_model(waiver.model)
+    wake_model(waiver.model.name)
     return ruling
 
 
@@ -170,7 +170,7 @@ def revoke_waiver(*, actor: Actor, waiver_id: int, comment: str) -> WaiverRuling
     held = _relied_on(waiver, now) if WaiverVerdict.APPROVED in verdicts else []
     ruling = _rule(actor, waiver, WaiverVerdict.REVOKED, comment.strip(), now)
     _follow_up(actor, waiver, held, f"was revoked: {comment.strip()}")
-    wake_model(waiver.model)
+    wake_model(waiver.model.name)
     return ruling
 
 
@@ -197,7 +197,7 @@ def expire_waivers(*, actor: Actor = SYSTEM) -> int:
         _follow_up(actor, waiver, _relied_on(waiver, now), f"ended on {waiver.expires_at:%Y-%m-%d}")
         text = f"Waiver {waiver.pk} of {waiver.requirement} ({waiver.policy}) on {_subject(waiver)} has ended"
         notifications.tell([waiver.requested_by], None, "waiver", text, _page(waiver))
-        wake_model(waiver.model)
+        wake_model(waiver.model.name)
     return count
 
 

@@ -17,7 +17,7 @@ class Grandfathered(models.Model):
     """
 
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="grandfathered")
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="grandfathered")
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="grandfathered", db_index=False)
     target_kind = models.CharField(max_length=5, choices=TargetKind.choices)
     target = models.CharField(max_length=255)
     policies = models.JSONField()  # those that governed the place, as "name v3"

@@ -74,7 +74,7 @@ class Thread(models.Model):
     """A discussion on one thing: a request, a requirement, a measurement, a card field, or a version."""
 
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="threads")
-    request = models.ForeignKey(PromotionRequest, null=True, on_delete=models.PROTECT, related_name="threads")
+    request = models.ForeignKey(PromotionRequest, null=True, on_delete=models.PROTECT, related_name="threads", db_index=False)
     anchor_kind = models.CharField(max_length=11, choices=ThreadAnchor.choices)
     anchor = models.CharField(max_length=300, blank=True, default="")  # policy/requirement, measurement key or card section
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -101,7 +101,7 @@ class Comment(models.Model):
 class Notification(models.Model):
     """A line to a person, in the app and perhaps by mail. path: the page it is about."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications", db_index=False)
     request = models.ForeignKey(PromotionRequest, null=True, on_delete=models.CASCADE, related_name="notifications")
     kind = models.CharField(max_length=40)
     text = models.CharField(max_length=300)

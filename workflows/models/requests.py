@@ -40,7 +40,7 @@ class PromotionRequest(models.Model):
 
     kind = models.CharField(max_length=9, choices=RequestKind.choices, default=RequestKind.PROMOTION)
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="promotion_requests")
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotion_requests")
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotion_requests", db_index=False)
     target_kind = models.CharField(max_length=5, choices=TargetKind.choices)
     target = models.CharField(max_length=255)
     from_stage = models.CharField(max_length=40, blank=True, default="")
@@ -49,7 +49,9 @@ class PromotionRequest(models.Model):
     state = models.CharField(max_length=17, choices=RequestState.choices, default=RequestState.CHECKING)
     subject_digest = models.CharField(max_length=71)
     champion = models.ForeignKey(ModelVersion, null=True, on_delete=models.PROTECT, related_name="+")
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="promotion_requests")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="promotion_requests", db_index=False
+    )
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -84,7 +86,7 @@ class PromotionRequest(models.Model):
 class RequestPolicy(models.Model):
     """A policy revision and its parameters, pinned by a request. Never changed: a rebase pins another generation."""
 
-    request = models.ForeignKey(PromotionRequest, on_delete=models.CASCADE, related_name="policies")
+    request = models.ForeignKey(PromotionRequest, on_delete=models.CASCADE, related_name="policies", db_index=False)
     # None where no binding guards the target and somebody asked all the same: the policy is then the built-in one.
     binding = models.ForeignKey(Binding, null=True, on_delete=models.PROTECT, related_name="+")
     revision = models.ForeignKey(PolicyRevision, on_delete=models.PROTECT, related_name="+")
@@ -99,7 +101,7 @@ class RequestPolicy(models.Model):
 class RequestCheck(models.Model):
     """A check run whose evidence a request relies on: the candidate's own, or the champion's for comparison."""
 
-    request = models.ForeignKey(PromotionRequest, on_delete=models.CASCADE, related_name="checks")
+    request = models.ForeignKey(PromotionRequest, on_delete=models.CASCADE, related_name="checks", db_index=False)
     run = models.ForeignKey(CheckRun, on_delete=models.PROTECT, related_name="request_links")
     role = models.CharField(max_length=9, choices=[("candidate", "candidate"), ("champion", "champion")])
 
@@ -117,7 +119,7 @@ class ReviewVerdict(models.TextChoices):
 class Review(models.Model):
     """One person's verdict on one evidence digest. Inserted, never updated; the latest of a person counts."""
 
-    request = models.ForeignKey(PromotionRequest, on_delete=models.PROTECT, related_name="reviews")
+    request = models.ForeignKey(PromotionRequest, on_delete=models.PROTECT, related_name="reviews", db_index=False)
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reviews")
     verdict = models.CharField(max_length=15, choices=ReviewVerdict.choices)
     comment = models.TextField(blank=True, default="")
@@ -149,7 +151,9 @@ class Delegation(models.Model):
     """A person hands their part in reviewing to another for a time. Never changed but for its end being brought forward."""
 
     delegator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_given")
-    delegate = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_held")
+    delegate = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_held", db_index=False
+    )
     groups = models.JSONField(default=list)  # of the delegator's; empty means all of them
     reason = models.TextField()
     starts_at = models.DateTimeField()

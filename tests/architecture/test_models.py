@@ -1,0 +1,42 @@
+"""Laws of the tables, read from the models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.apps import apps
+from django.db.models import ForeignKey, Model, OneToOneField, UniqueConstraint
+from guardian.models import GroupObjectPermissionAbstract, UserObjectPermissionAbstract
+
+from config.environment import BASE_DIR
+
+
+def _own_models() -> Iterator[type[Model]]:
+    for app in apps.get_app_configs():
+        if Path(app.path).is_relative_to(BASE_DIR) and "site-packages" not in app.path:
+            yield from app.get_models()
+
+
+def _first_columns(model: type[Model]) -> set[str]:
+    """Return the fields that an index over all rows begins with, apart from those that a field brings itself."""
+    meta = model._meta
+    unique = [c.fields[0] for c in meta.constraints if isinstance(c, UniqueConstraint) and c.fields and c.condition is None]
+    plain = [index.fields[0].lstrip("-") for index in meta.indexes if index.fields and index.condition is None]
+    return {*unique, *plain}
+
+
+def test_no_write_pays_for_an_index_that_another_one_makes_needless() -> None:
+    needless = [
+        f"{model._meta.label}.{field.name}"
+        for model in _own_models()
+        for field in model._meta.local_fields
+        if isinstance(field, ForeignKey) and not isinstance(field, OneToOneField)
+        if field.db_index and field.name in _first_columns(model)
+        if not issubclass(model, UserObjectPermissionAbstract | GroupObjectPermissionAbstract)  # their fields are guardian's
+    ]
+    assert not needless, "say db_index=False, since another index begins with the same column"
+
+
+def test_the_law_of_indexes_looks_at_tables_that_have_some() -> None:
+    assert sum(bool(_first_columns(model)) for model in _own_models()) > 30
