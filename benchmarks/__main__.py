@@ -12,8 +12,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import dataset, load, report, servers
+from benchmarks.bulk import Order, run_id
 from benchmarks.client import WrongAnswer
-from benchmarks.dataset import Data
+from benchmarks.dataset import Data, Size
 from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.processes import processor_seconds
 from benchmarks.report import Results
@@ -68,6 +69,11 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="little data, one round of a second, against the fastest set-up only"
     )
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help=f"{dataset.LARGE.models} models, {dataset.LARGE.runs} runs and {dataset.LARGE.more_points} metric points in the databases",
+    )
     parser.add_argument("--write-docs", action="store_true", help=f"put the ratios into docs/{report.PAGE.name}")
     given = parser.parse_args(arguments)
     if given.quick:
@@ -92,18 +98,30 @@ def _engine() -> str:
 def _run(given: argparse.Namespace, folder: Path) -> Results:
     print(f"Starting Countersign and {', '.join(given.against)} on {_engine()}, {servers.WORKERS} workers each", flush=True)
     with servers.running(folder, os.environ.get("BENCH_DATABASE_URL", ""), given.against) as compared:
-        size = dataset.QUICK if given.quick else dataset.FULL
-        print(f"Filling: {size.models} models x {size.versions} versions, {size.runs} runs, {size.points} points", flush=True)
+        size = dataset.QUICK if given.quick else dataset.LARGE if given.large else dataset.FULL
+        print(
+            f"Filling: {size.models} models x {size.versions} versions, {size.runs} runs, {size.points + size.more_points} points",
+            flush=True,
+        )
         ours, *theirs = compared
-        data = {ours.name: dataset.fill(ours.client(), size)}
+        data = {ours.name: _fill(ours, size)}
         # The set-ups of MLflow have one database; the last of them is the fastest.
-        data |= dict.fromkeys((server.name for server in theirs), dataset.fill(theirs[-1].client(), size))
+        data |= dict.fromkeys((server.name for server in theirs), _fill(theirs[-1], size))
         print(f"\n{report.heading()}", flush=True)
         results = Results()
         for operation in given.ops:
             _measure(operation, compared, data, given, folder, results)
             print("\n".join(report.lines(results, operation.name)), flush=True)
     return results
+
+
+def _fill(server: Server, size: Size) -> Data:
+    def in_bulk(reading: str, curves: str) -> list[str]:
+        assert server.bulk is not None
+        server.bulk(Order(size, reading, curves))
+        return [run_id(number) for number in range(size.runs)]
+
+    return dataset.fill(server.client(), size, in_bulk if size.more_points else None)
 
 
 def _measure(

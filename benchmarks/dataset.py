@@ -1,13 +1,15 @@
-"""What both servers hold before anything is measured, put in through the protocol."""
+"""What both servers hold before anything is measured, put in through the protocol, but for what ``bulk`` puts in."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.client import FILES, Client, Request, get, post
 
 FILE_BYTES = 1_000_000
-_BEGAN_MS = 1_750_000_000_000
+_PRIME = 10_007  # more than there are runs
+BEGAN_MS = 1_750_000_000_000
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Size:
     points: int = 10_000
     written_to: int = 50  # models and runs that only the writes touch
     files: int = 10
+    more_points: int = 0  # of other metrics, put in by ``bulk``
 
     @property
     def buckets(self) -> int:
@@ -29,6 +32,7 @@ class Size:
 
 FULL = Size()
 QUICK = Size(models=20, versions=2, runs=40, points=1_000, written_to=10, files=2)
+LARGE = Size(models=20_000, versions=5, runs=10_000, more_points=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,44 @@ def bucket(size: Size, model: int, version: int) -> str:
     return str((model * size.versions + version) % size.buckets)
 
 
+def run_of(size: Size, model: int) -> int:
+    """Return the number of the run that the first version of a model came from."""
+    return model % size.runs
+
+
 def accuracy(run: int) -> float:
     """Return the accuracy a run logged; no two runs of the data set have the same."""
-    return (run * 37 % 1000) / 1000
+    return (run * 37 % _PRIME) / _PRIME
+
+
+def run_metrics(run: int) -> list[tuple[str, float]]:
+    """Return what a run that is only read logged."""
+    return [("accuracy", accuracy(run)), *((f"m{i}", run + i / 10) for i in range(4))]
+
+
+def run_params(run: int) -> list[tuple[str, str]]:
+    """Return the parameters of a run that is only read."""
+    return [("family", family(run)), *((f"p{i}", f"{run}.{i}") for i in range(4))]
+
+
+def model_tags(number: int) -> list[dict[str, str]]:
+    """Return the tags of a model that is only read."""
+    return [{"key": "team", "value": f"team-{number % 7}"}, {"key": "task", "value": "classification"}]
+
+
+def model_description(number: int) -> str:
+    """Return what a model that is only read says of itself."""
+    return f"Credit risk, segment {number}"
+
+
+def version_tags(size: Size, model: int, version: int) -> list[dict[str, str]]:
+    """Return the tags of a version that is only read."""
+    return [{"key": "bucket", "value": bucket(size, model, version)}, {"key": "framework", "value": "sklearn"}]
+
+
+def source(model: int, version: int) -> str:
+    """Return where a version that is only read says its files lie."""
+    return f"s3://models/{model_name(model)}/{version}"
 
 
 def family(run: int) -> str:
@@ -79,20 +118,27 @@ def file_path(data: Data, number: int) -> str:
     return f"{FILES}{data.reading}/downloads/{number}.bin"
 
 
-def fill(client: Client, size: Size) -> Data:
-    """Put everything in and return it. Raises WrongAnswer at the first refusal."""
+def fill(client: Client, size: Size, bulk: Callable[[str, str], list[str]] | None = None) -> Data:
+    """Put everything in and return it. Raises WrongAnswer at the first refusal.
+
+    bulk: puts the models and runs that are only read into a database, given the experiments for runs and for curves, and
+    returns the ids of the runs; without it they go through the protocol too.
+    """
     reading, writing, curves = (
         str(client.ask(post("experiments/create", name=f"benchmark-{name}"))["experiment_id"])
         for name in ("reading", "writing", "curves")
     )
-    client.each(lambda number: _model(client, size, number), range(size.models))
+    if bulk is not None:
+        runs = bulk(reading, curves)
+    else:
+        runs = client.each(lambda number: _run(client, reading, number), range(size.runs))
+        client.each(lambda number: _model(client, size, number, runs[run_of(size, number)]), range(size.models))
     client.each(lambda number: _written_model(client, number), range(size.written_to))
-    runs = client.each(lambda number: _run(client, reading, number), range(size.runs))
     written = client.each(lambda _: _begin(client, writing), range(size.written_to))
     history_run = _begin(client, curves)
     for start in range(0, size.points, 1000):
         points = [
-            {"key": "loss", "value": 1 / (step + 1), "timestamp": _BEGAN_MS + step, "step": step}
+            {"key": "loss", "value": 1 / (step + 1), "timestamp": BEGAN_MS + step, "step": step}
             for step in range(start, min(start + 1000, size.points))
         ]
         client.send(post("runs/log-batch", run_id=history_run, metrics=points))
@@ -103,32 +149,32 @@ def fill(client: Client, size: Size) -> Data:
     return data
 
 
-def _model(client: Client, size: Size, number: int) -> None:
+def _model(client: Client, size: Size, number: int, run_id: str) -> None:
     name = model_name(number)
-    tags = [{"key": "team", "value": f"team-{number % 7}"}, {"key": "task", "value": "classification"}]
-    client.send(post("registered-models/create", name=name, tags=tags, description=f"Credit risk, segment {number}"))
+    client.send(post("registered-models/create", name=name, tags=model_tags(number), description=model_description(number)))
     for version in range(1, size.versions + 1):
-        tags = [{"key": "bucket", "value": bucket(size, number, version)}, {"key": "framework", "value": "sklearn"}]
-        client.send(post("model-versions/create", name=name, source=f"s3://models/{name}/{version}", tags=tags))
+        tags = version_tags(size, number, version)
+        run = {"run_id": run_id} if version == 1 else {}
+        client.send(post("model-versions/create", name=name, source=source(number, version), tags=tags, **run))
     client.send(post("registered-models/alias", name=name, alias="champion", version=str(champion(size))))
 
 
 def _written_model(client: Client, number: int) -> None:
     name = written_model(number)
     client.send(post("registered-models/create", name=name))
-    client.send(post("model-versions/create", name=name, source=f"s3://models/{name}/1"))
+    for version in (1, 2):
+        client.send(post("model-versions/create", name=name, source=f"s3://models/{name}/{version}"))
 
 
 def _begin(client: Client, experiment: str) -> str:
-    answer = client.ask(post("runs/create", experiment_id=experiment, start_time=_BEGAN_MS, user_id="dana"))
+    answer = client.ask(post("runs/create", experiment_id=experiment, start_time=BEGAN_MS, user_id="dana"))
     return str(answer["run"]["info"]["run_id"])
 
 
 def _run(client: Client, experiment: str, number: int) -> str:
     run_id = _begin(client, experiment)
-    metrics = [{"key": "accuracy", "value": accuracy(number), "timestamp": _BEGAN_MS, "step": 1}]
-    metrics += [{"key": f"m{i}", "value": number + i / 10, "timestamp": _BEGAN_MS, "step": 1} for i in range(4)]
-    params = [{"key": "family", "value": family(number)}, *({"key": f"p{i}", "value": f"{number}.{i}"} for i in range(4))]
+    metrics = [{"key": key, "value": value, "timestamp": BEGAN_MS, "step": 1} for key, value in run_metrics(number)]
+    params = [{"key": key, "value": value} for key, value in run_params(number)]
     client.send(post("runs/log-batch", run_id=run_id, metrics=metrics, params=params))
     return run_id
 

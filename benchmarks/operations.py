@@ -136,6 +136,17 @@ def _are_versions(data: Data, at: int, answer: bytes) -> None:
     _same(found, {(dataset.model_name(m), v) for m, v in every if dataset.bucket(size, m, v) == wanted})
 
 
+def _search_by_run(data: Data, _mark: str, at: int, _n: str) -> Request:
+    run_id = data.runs[dataset.run_of(data.size, _model(data, at))]
+    return get("model-versions/search", filter=f"run_id = '{run_id}'", max_results=200)
+
+
+def _are_of_run(data: Data, at: int, answer: bytes) -> None:
+    run = dataset.run_of(data.size, _model(data, at))
+    found = {(version["name"], version["version"]) for version in json.loads(answer)["model_versions"]}
+    _same(found, {(dataset.model_name(m), "1") for m in range(data.size.models) if dataset.run_of(data.size, m) == run})
+
+
 def _get_run(data: Data, _mark: str, at: int, _n: str) -> Request:
     return get("runs/get", run_id=data.runs[at * 13 % len(data.runs)])
 
@@ -209,6 +220,23 @@ def _tag_is_there(client: Client, data: Data, mark: str, number: int) -> None:
     next(tag for tag in found if tag["key"] == f"{mark}-{at}" and tag["value"].startswith("reviewed in week "))
 
 
+def _set_alias(data: Data, mark: str, at: int, _n: str) -> Request:
+    name, alias, version = _moved_alias(data, mark, at)
+    return post("registered-models/alias", name=name, alias=alias, version=version)
+
+
+def _moved_alias(data: Data, mark: str, at: int) -> tuple[str, str, str]:
+    """Return model, alias and version: two aliases of each model move to and fro between its first two versions."""
+    turn, place = divmod(at, data.size.written_to)
+    return dataset.written_model(place), f"{mark}-{turn % 2}", str(turn // 2 % 2 + 1)
+
+
+def _alias_is_there(client: Client, data: Data, mark: str, number: int) -> None:
+    name, alias, _ = _moved_alias(data, mark, _position(number))
+    found = client.ask(get("registered-models/alias", name=name, alias=alias))["model_version"]
+    _same((found["name"], found["version"] in ("1", "2")), (name, True))
+
+
 def _create_run(data: Data, mark: str, _at: int, n: str) -> Request:
     tags = [{"key": "mark", "value": f"{mark}-{n}"}, {"key": "team", "value": "credit"}]
     return post("runs/create", experiment_id=data.writing, user_id="dana", run_name=f"run {n}", start_time=_BEGAN_MS, tags=tags)
@@ -268,12 +296,14 @@ OPERATIONS: dict[str, Operation] = {
         Operation("get_latest_versions", _get_latest, expect=_is_latest),
         Operation("search_models", _search_models, expect=_are_models),
         Operation("search_versions_by_tag", _search_versions, expect=_are_versions),
+        Operation("search_versions_by_run", _search_by_run, expect=_are_of_run),
         Operation("get_run", _get_run, expect=_is_run),
         Operation("search_runs", _search_runs, expect=_are_runs, heavy=True),
         Operation("metric_history", _history, expect=_is_history, heavy=True),
         Operation("create_registered_model", _create_model, read_back=_model_is_there),
         Operation("create_model_version", _create_version, read_back=_version_is_there),
         Operation("set_tag", _set_tag, read_back=_tag_is_there),
+        Operation("set_alias", _set_alias, read_back=_alias_is_there),
         Operation("create_run", _create_run, read_back=_run_is_there),
         Operation("log_batch", _log_batch, read_back=_batch_is_there),
         Operation("artifact_put", _put, read_back=_file_is_there),

@@ -8,9 +8,10 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +19,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from benchmarks import processes
+from benchmarks import bulk, processes
+from benchmarks.bulk import Order
 from benchmarks.client import Client
 from scripts.stack import Stack, free_port
 
@@ -48,6 +50,7 @@ class Server:
     url: str
     roots: tuple[int, ...]
     headers: dict[str, str] = field(default_factory=dict)
+    bulk: Callable[[Order], None] | None = None  # puts the large data set into its database
 
     def client(self) -> Client:
         """Return a client of it."""
@@ -96,7 +99,13 @@ def _countersign(home: Path, database: str) -> Iterator[Server]:
     with Stack(port=free_port(), home=home, environment=environment) as stack:
         token = stack.manage("create_user", "dana", "--role", "data-scientist", "--token").strip()
         roots = tuple(process.pid for process in stack.processes.values())
-        yield Server(OURS, stack.url, roots, {"Authorization": f"Bearer {token}"})
+
+        def put_in(order: Order) -> None:
+            done = stack.run(["python", "-m", "benchmarks.bulk", order.as_json()])
+            if done.returncode:
+                raise NotServing(f"the large data set could not be put in:\n{done.stderr[-2000:]}")
+
+        yield Server(OURS, stack.url, roots, {"Authorization": f"Bearer {token}"}, put_in)
 
 
 @contextmanager
@@ -115,7 +124,7 @@ def _mlflow(name: str, folder: Path, database: str) -> Iterator[Server]:
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(process, url, name, log)
-        yield Server(name, url, (process.pid,))
+        yield Server(name, url, (process.pid,), bulk=partial(bulk.fill_mlflow, database, "mlflow-artifacts:"))
     finally:
         processes.end(process)
 

@@ -9,9 +9,17 @@ from django.db import migrations
 _MESSAGE = "is append-only: rows are never changed or deleted"
 
 
-def append_only(*tables: str) -> migrations.RunPython:
+class AppendOnly(migrations.RunPython):
+    """A step that leaves these tables append-only."""
+
+    def __init__(self, tables: tuple[str, ...]) -> None:
+        super().__init__(*_both_ways(tables))
+        self.tables = tables
+
+
+def append_only(*tables: str) -> AppendOnly:
     """Return a migration step that makes these tables append-only."""
-    return migrations.RunPython(*_both_ways(tables))
+    return AppendOnly(tables)
 
 
 def lifted(*tables: str) -> migrations.RunPython:

@@ -21,6 +21,8 @@ from core.errors import Invalid
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
 _MOST = (1 << 63) - 1
+ONE_STATEMENT = msgspec.Meta(max_length=20_000)  # of a list of things that are looked for at once
+Ids = Annotated[list[str], ONE_STATEMENT]
 I64 = Annotated[int, msgspec.Meta(ge=-_MOST - 1, le=_MOST)]  # the protocol's integers
 
 
@@ -211,7 +213,7 @@ def _shape(kind: type[Message]) -> _Shape:
             camel.add(_camel(item.name))
         if item.required:
             required.append(item.name)
-        for part in (item.type, *get_args(item.type)):
+        for part in map(_bare, (item.type, *get_args(item.type))):
             inner = part
             if get_origin(part) is list:
                 repeated.add(item.name)
@@ -235,6 +237,11 @@ def _shape(kind: type[Message]) -> _Shape:
         nested=nested,
         camel=re.compile(pattern),
     )
+
+
+def _bare(kind: Any) -> Any:
+    """Return a type without what ``Annotated`` says of it."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _camel_below(kind: type[Message]) -> set[str]:

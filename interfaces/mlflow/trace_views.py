@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 from core.access import Actor
 from core.errors import Invalid
 from interfaces.mlflow import paging
-from interfaces.mlflow.messages import I64, KeyValue, Message, choice, mapping, pairs, present
+from interfaces.mlflow.messages import I64, Ids, KeyValue, Message, choice, mapping, pairs, present
 from interfaces.mlflow.routing import Route
 from tracking import trace_search, traces
 from tracking.models import TraceState
@@ -72,8 +72,8 @@ class SearchTraces(Message, frozen=True):
 
 
 class TraceIds(Message, frozen=True):
-    trace_ids: list[str]
-    experiment_ids: list[str] | None = None
+    trace_ids: Ids
+    experiment_ids: Ids | None = None
 
 
 class Nothing(Message, frozen=True):
@@ -89,7 +89,7 @@ class DeleteTraces(Message, frozen=True):
     experiment_id: str
     max_timestamp_millis: I64 | None = None
     max_traces: I64 | None = None
-    request_ids: list[str] | None = None
+    request_ids: Ids | None = None
 
 
 class OldStart(Message, frozen=True):
@@ -107,7 +107,7 @@ class OldEnd(Message, frozen=True):
 
 
 class OldSearch(Message, frozen=True):
-    experiment_ids: list[str]
+    experiment_ids: Ids
     filter: str | None = None
     max_results: I64 | None = None
     order_by: list[str] | None = None
@@ -115,7 +115,7 @@ class OldSearch(Message, frozen=True):
 
 
 class LinkToRun(Message, frozen=True):
-    trace_ids: list[str]
+    trace_ids: Ids
     run_id: str
 
 

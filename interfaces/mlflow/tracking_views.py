@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from django.http import HttpRequest
@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from core.access import Actor
 from core.errors import Invalid, NotFound
 from interfaces.mlflow import paging
-from interfaces.mlflow.messages import I64, KeyValue, Message, choice, mapping, present
+from interfaces.mlflow.messages import I64, ONE_STATEMENT, Ids, KeyValue, Message, choice, mapping, present
 from interfaces.mlflow.routing import Route
 from tracking import commands, logged_models, queries, search
 from tracking.commands import DatasetInput, MetricPoint
@@ -170,7 +170,7 @@ class UpdateRun(RunId, frozen=True):
 
 
 class SearchRuns(Message, frozen=True):
-    experiment_ids: list[str] | None = None
+    experiment_ids: Ids | None = None
     filter: str | None = None
     run_view_type: str | int | None = None
     max_results: I64 | None = None
@@ -236,13 +236,13 @@ class ModelOutput(Message, frozen=True):
 
 class LogInputs(Message, frozen=True):
     run_id: str
-    datasets: list[DatasetInputMessage] | None = None
-    models: list[ModelInput] | None = None
+    datasets: Annotated[list[DatasetInputMessage], ONE_STATEMENT] | None = None
+    models: Annotated[list[ModelInput], ONE_STATEMENT] | None = None
 
 
 class LogOutputs(Message, frozen=True):
     run_id: str
-    models: list[ModelOutput]
+    models: Annotated[list[ModelOutput], ONE_STATEMENT]
 
 
 class LogModel(Message, frozen=True):
@@ -449,7 +449,7 @@ class MetricHistory(RunId, frozen=True, kw_only=True):
 
 
 class MetricInterval(Message, frozen=True):
-    run_ids: list[str]
+    run_ids: Ids
     metric_key: str
     start_step: I64 | None = None
     end_step: I64 | None = None
@@ -457,7 +457,7 @@ class MetricInterval(Message, frozen=True):
 
 
 class SearchDatasets(Message, frozen=True):
-    experiment_ids: list[str] | None = None
+    experiment_ids: Ids | None = None
 
 
 def metric_history(actor: Actor, message: MetricHistory) -> dict[str, Any]:
@@ -567,9 +567,9 @@ class ModelOrderMessage(Message, frozen=True):
 class SearchLoggedModels(Message, frozen=True):
     plainly_named: ClassVar[frozenset[str]] = frozenset({"experiment_ids"})
 
-    experiment_ids: list[str] | None = None
+    experiment_ids: Ids | None = None
     filter: str | None = None
-    datasets: list[ModelDataset] | None = None
+    datasets: Annotated[list[ModelDataset], ONE_STATEMENT] | None = None
     max_results: I64 | None = None
     order_by: list[ModelOrderMessage] | None = None
     page_token: str | None = None

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from django.apps import apps
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.db.models import ForeignKey, Model, OneToOneField, UniqueConstraint
 from guardian.models import GroupObjectPermissionAbstract, UserObjectPermissionAbstract
 
 from config.environment import BASE_DIR
+from core.sql import is_postgresql
 
 
 def _own_models() -> Iterator[type[Model]]:
@@ -40,3 +44,25 @@ def test_no_write_pays_for_an_index_that_another_one_makes_needless() -> None:
 
 def test_the_law_of_indexes_looks_at_tables_that_have_some() -> None:
     assert sum(bool(_first_columns(model)) for model in _own_models()) > 30
+
+
+def _append_only_tables() -> list[str]:
+    steps = [step for migration in MigrationLoader(connection).disk_migrations.values() for step in migration.operations]
+    return sorted({table for step in steps if hasattr(step, "tables") for table in step.tables})
+
+
+def _triggers() -> set[tuple[str, str]]:
+    with connection.cursor() as cursor:
+        if is_postgresql():
+            cursor.execute("SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal")
+        else:
+            cursor.execute("SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'")
+        return set(cursor.fetchall())
+
+
+@pytest.mark.django_db
+def test_no_later_migration_makes_a_table_changeable_again() -> None:
+    tables = _append_only_tables()
+    assert len(tables) > 15
+    there = _triggers()
+    assert not [table for table in tables for verb in ("update", "delete") if (table, f"{table}_no_{verb}") not in there]

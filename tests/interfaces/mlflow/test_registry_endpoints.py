@@ -185,7 +185,9 @@ def test_pages_of_a_search_follow_one_another(call: Caller) -> None:
         ("GET", VERSIONS + "get", {"version": "1"}, 2),
         ("GET", VERSIONS + "search", {"filter": "tags.a = '1'"}, 2),
         ("POST", VERSIONS + "set-tag", {"version": "1", "key": "k", "value": "v"}, 7),
-        ("POST", VERSIONS + "create", {"source": "s3://b/x", "tags": [{"key": "a", "value": "1"}]}, 11),
+        ("POST", VERSIONS + "create", {"source": "s3://b/x", "tags": [{"key": "a", "value": "1"}]}, 10),
+        ("POST", MODELS + "set-tag", {"key": "k", "value": "v"}, 10),
+        ("POST", MODELS + "alias", {"alias": "a", "version": "1"}, 8),
     ],
 )
 def test_statements_of_a_request_are_counted_with_the_one_that_knows_the_caller(

@@ -237,6 +237,17 @@ def test_writes_are_few_statements_with_their_event(api, experiment, run_id, dja
             call()
 
 
+def test_a_list_of_ids_may_be_long_but_not_longer_than_a_statement_takes(api, run_id) -> None:
+    many = [str(number) for number in range(20_001)]
+    assert [r["info"]["run_id"] for r in api.post("runs/search", {"experiment_ids": many[:-1]})["runs"]] == [run_id]
+    for path in ("runs/search", "logged-models/search", "experiments/search-datasets"):
+        whole = f"/ajax-api/2.0/mlflow/{path}" if "datasets" in path else path
+        refused = api.post(whole, {"experiment_ids": many}, 400)
+        assert "'experiment_ids'" in refused["message"] and "20000" in refused["message"]
+    noted = api.post("runs/log-inputs", {"run_id": run_id, "models": [{"model_id": "m"}] * 20_001}, 400)
+    assert "'models'" in noted["message"]
+
+
 @pytest.mark.parametrize("wrong", ["9" * 5000, "²", "1" + "0" * 19])
 def test_a_number_that_nobody_can_mean_is_refused(api, experiment, run_id, wrong) -> None:
     """Python refuses to read thousands of digits, with an error of its own."""
