@@ -88,8 +88,8 @@ def answer(request: HttpRequest) -> HttpResponseBase:
         return errors.refusal(error, request, actor)
     except TooManyFieldsSent:
         return errors.respond("INVALID_PARAMETER_VALUE", "The query string has too many fields.")
-    except Exception:  # noqa: BLE001 - the edge: whatever else it is, it is a bug, and logged as one
-        return errors.failure(request)
+    except Exception as error:  # noqa: BLE001 - the edge: whatever else it is, it is a bug, and logged as one
+        return errors.failure(error, request)
     if isinstance(result, HttpResponseBase):
         return result
     return HttpResponse(_encode({} if result is None else result), content_type="application/json")

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from core.access import Actor
 from core.errors import AlreadyExists, Blocked, Conflict, Denied, DomainError, Invalid, NotFound
-from interfaces import refusals
+from interfaces import overload, refusals
 from interfaces.throttle import TooManyAttempts
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ STATUS = {
     "REQUEST_LIMIT_EXCEEDED": 429,
     "INTERNAL_ERROR": 500,
     "NOT_IMPLEMENTED": 501,
+    "TEMPORARILY_UNAVAILABLE": 503,
 }
 
 # Codes a DomainError may ask for by name where the protocol wants another than its kind's.
@@ -67,8 +68,12 @@ def refusal(error: DomainError, request: HttpRequest, actor: Actor | None) -> Ht
     return respond(code_of(error), error.message, **getattr(error, "headers", {}))
 
 
-def failure(request: HttpRequest) -> HttpResponse:
-    """Log the exception being handled and return a 500 that tells nothing of it but where to look."""
+def failure(error: Exception, request: HttpRequest) -> HttpResponse:
+    """Log the exception being handled and return a 500 that tells nothing of it but where to look; 503 if it will pass."""
     request_id = getattr(request, "request_id", "")
+    if overload.is_passing(error):
+        log.warning("%s %s: %s (request %s)", request.method, request.path_info, error, request_id)
+        retry = {"Retry-After": str(overload.RETRY_AFTER_SECONDS)}
+        return respond("TEMPORARILY_UNAVAILABLE", overload.SENTENCE, **retry)
     log.exception("%s %s failed (request %s)", request.method, request.path_info, request_id)
     return respond("INTERNAL_ERROR", f"The server failed; its log has the reason under request {request_id}.")

@@ -15,7 +15,7 @@ from rest_framework import exceptions, status
 
 from core.access import Actor
 from core.errors import AlreadyExists, Blocked, Conflict, Denied, DomainError, Invalid, NotFound
-from interfaces import refusals
+from interfaces import overload, refusals
 from interfaces.throttle import TooManyAttempts
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ _BY_STATUS = {
     422: ("idempotency_key_reused", "The idempotency key belongs to another request"),
     429: ("too_many_attempts", "Too many attempts"),
     500: ("internal_error", "The server failed"),
+    503: ("unavailable", "The server cannot answer just now"),
 }
 
 # A domain error's details become members of the problem, but may not hide these.
@@ -83,7 +84,10 @@ def problem(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
 
 
 def failure(exc: Exception, request: HttpRequest) -> HttpResponse:
-    """Log what nobody expected, and return a 500 that tells nothing of it but where to look."""
+    """Log what nobody expected, and return a 500 that tells nothing of it but where to look; 503 if it will pass."""
+    if overload.is_passing(exc):
+        log.warning("%s %s: %s (request %s)", request.method, request.path, exc, _request_id(request))
+        return respond(request, 503, detail=overload.SENTENCE, headers={"Retry-After": str(overload.RETRY_AFTER_SECONDS)})
     log.error("%s %s failed (request %s)", request.method, request.path, _request_id(request), exc_info=exc)
     return respond(request, 500, detail=f"The server failed; its log has the reason under request {_request_id(request)}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from django.template import loader
 from django.views.decorators.csrf import requires_csrf_token
 
 from core.errors import AlreadyExists, Blocked, Conflict, Denied, DomainError, Invalid, NotFound
-from interfaces import refusals
+from interfaces import overload, refusals
 from interfaces.credentials import BadCredentials, actor_of_user
 from interfaces.throttle import TooManyAttempts
 
@@ -107,6 +108,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 @requires_csrf_token
 def failed(request: HttpRequest) -> HttpResponse:
     # The database may be what failed, so this page asks it nothing.
+    if overload.is_passing(sys.exception()):
+        answer = _plain(request, Problem("The server cannot answer just now", overload.SENTENCE, 503))
+        answer["Retry-After"] = str(overload.RETRY_AFTER_SECONDS)
+        return answer
     return _plain(
         request,
         Problem(
