@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import dataset, load, report, servers
+from benchmarks import dataset, load, once, report, servers
 from benchmarks.bulk import Order, run_id
 from benchmarks.client import WrongAnswer
 from benchmarks.dataset import Data, Size
@@ -86,6 +86,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     if unknown := [start for start in wanted if not any(name.startswith(start) for name in OPERATIONS)]:
         parser.error(f"no such operation: {', '.join(unknown)}")
     given.ops = [op for name, op in OPERATIONS.items() if not wanted or any(name.startswith(start) for start in wanted)]
+    given.once = not wanted and not given.quick
     if given.write_docs and (given.quick or wanted or len(given.against) < len(_SET_UPS)):
         parser.error("--write-docs takes a whole run")
     return given
@@ -112,6 +113,11 @@ def _run(given: argparse.Namespace, folder: Path) -> Results:
         for operation in given.ops:
             _measure(operation, compared, data, given, folder, results)
             print("\n".join(report.lines(results, operation.name)), flush=True)
+    if given.once:
+        apart = folder / "once"
+        apart.mkdir()
+        results.once = once.measure(apart, os.environ.get("BENCH_DATABASE_URL", ""), given.against)
+        print("\n" + "\n".join(report.once_lines(results)), flush=True)
     return results
 
 
@@ -133,7 +139,7 @@ def _measure(
     results: Results,
 ) -> None:
     """Check, measure in turns, check again. Raises WrongAnswer and NoLoad."""
-    connections = min(2, given.connections) if operation.heavy else given.connections
+    connections = 1 if operation.alone else min(2, given.connections) if operation.heavy else given.connections
     seconds = given.seconds * (3 if operation.heavy else 1)  # one answer may take seconds
     for server in compared:
         operation.check(server.client(), data[server.name], f"check-{server.name}")

@@ -31,6 +31,7 @@ class Operation:
     expect: Callable[[Data, int, bytes], None] | None = None
     read_back: Callable[[Client, Data, str, int], None] | None = None
     heavy: bool = False  # few connections, since more would only measure the queue, and longer
+    alone: bool = False  # one connection: what a single client feels
 
     def script(self, data: Data, mark: str) -> list[Request]:
         """Return the requests of one round, the counter still to be put in."""
@@ -292,6 +293,7 @@ OPERATIONS: dict[str, Operation] = {
     operation.name: operation
     for operation in (
         Operation("get_model_version", _get_version, expect=_is_version),
+        Operation("get_model_version_alone", _get_version, expect=_is_version, alone=True),
         Operation("get_by_alias", _get_alias, expect=_is_champion),
         Operation("get_latest_versions", _get_latest, expect=_is_latest),
         Operation("search_models", _search_models, expect=_are_models),

@@ -72,6 +72,30 @@ def processor_seconds(roots: Iterable[int]) -> float:
     return sum(seconds for _, seconds in tree(roots).values())
 
 
+def memory_mb(roots: Iterable[int]) -> float:
+    """Return the memory that the trees hold, what they share counted once (PSS, proc(5)), in megabytes."""
+    return sum(_field(pid, "smaps_rollup", "Pss:") for pid in tree(roots)) / 1e3
+
+
+def watch_peak(roots: Iterable[int]) -> float:
+    """Begin to note the peak of the trees' resident memory anew; return what it is now, in megabytes."""
+    members = list(tree(roots))
+    for pid in members:
+        (Path("/proc") / str(pid) / "clear_refs").write_text("5")
+    return sum(_field(pid, "status", "VmRSS:") for pid in members) / 1e3
+
+
+def peak_mb(roots: Iterable[int]) -> float:
+    """Return the sum of the peaks since ``watch_peak``, in megabytes."""
+    return sum(_field(pid, "status", "VmHWM:") for pid in tree(roots)) / 1e3
+
+
+def _field(pid: int, file: str, name: str) -> int:
+    """Return a field of /proc in kilobytes."""
+    text = (Path("/proc") / str(pid) / file).read_text()
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(name)), 0)
+
+
 def end(process: subprocess.Popen[bytes], seconds: float = 15.0) -> None:
     """End a program with all its descendants, politely first."""
     members = {pid: began for pid, (began, _) in tree([process.pid]).items()}

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.load import Measured
+from benchmarks.once import Once
 from benchmarks.servers import DEFAULT, FASTEST, OURS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
@@ -22,6 +23,7 @@ class Results:
 
     rounds: dict[str, dict[str, list[Measured]]] = field(default_factory=dict)
     processor_ms: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    once: dict[str, Once] = field(default_factory=dict)
 
     def add(self, operation: str, server: str, measured: Measured, processor_seconds: float) -> None:
         """Keep a round."""
@@ -57,7 +59,7 @@ class Results:
                 for name, found in servers.items()
             }
             for operation, servers in self.rounds.items()
-        }
+        } | ({"once": {name: asdict(found) for name, found in self.once.items()}} if self.once else {})
 
 
 def heading() -> str:
@@ -79,14 +81,26 @@ def lines(results: Results, operation: str) -> list[str]:
     return out
 
 
+def once_lines(results: Results) -> list[str]:
+    """Return what was measured once, a server a line."""
+    out = [f"{'server':16}{'start s':>9}{'memory MB':>11}{'upload MB/s':>13}{'download MB/s':>15}{'grew MB':>9}"]
+    for name, found in results.once.items():
+        out.append(
+            f"{name:16}{found.start_seconds:9.1f}{found.memory_mb:11.0f}{found.upload_mb_s:13.0f}"
+            f"{found.download_mb_s:15.0f}{found.growth_mb:9.0f}"
+        )
+    return out
+
+
 def write_page(results: Results, engine: str) -> None:
-    """Put the table of an engine into docs/benchmarks.md. Raises ValueError where the page has no place for it."""
+    """Put the tables of an engine into docs/benchmarks.md. Raises ValueError where the page has no place for them."""
     text = PAGE.read_text()
-    place = re.compile(rf"(<!-- {engine} -->\n).*?(<!-- end -->)", re.DOTALL)
-    if not place.search(text):
-        raise ValueError(f"{PAGE} has no place for {engine}")
-    table = markdown(results)
-    PAGE.write_text(place.sub(lambda found: f"{found[1]}{table}{found[2]}", text))
+    for name, table in ((engine, markdown(results)), (f"{engine}, once", once_markdown(results))):
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        if not place.search(text):
+            raise ValueError(f"{PAGE} has no place for {name}")
+        text = place.sub(lambda found, table=table: f"{found[1]}{table}{found[2]}", text)  # type: ignore[misc]
+    PAGE.write_text(text)
 
 
 def markdown(results: Results) -> str:
@@ -98,6 +112,26 @@ def markdown(results: Results) -> str:
     for operation in results.rounds:
         cells = (_times(results.ratio(operation, name, what)) for _, name, what in columns)
         rows.append(f"| `{operation}` | " + " | ".join(cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def once_markdown(results: Results) -> str:
+    """Return the ratios of what was measured once."""
+    ours = results.once[OURS]
+    against = [name for name in (DEFAULT, FASTEST) if name in results.once]
+    rows = [
+        "| measured once | " + " | ".join(_SHORT[name] for name in against) + " |",
+        "| --- |" + " ---: |" * len(against),
+    ]
+    for title, what, more_is_better in (
+        ("start to the first answer", "start_seconds", False),
+        ("memory at rest", "memory_mb", False),
+        ("upload of 256 MB", "upload_mb_s", True),
+        ("download of 256 MB", "download_mb_s", True),
+    ):
+        pairs = ((getattr(ours, what), getattr(results.once[name], what)) for name in against)
+        cells = (_times(mine / theirs if more_is_better else theirs / mine) for mine, theirs in pairs)
+        rows.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +22,7 @@ from psycopg import sql
 from benchmarks import bulk, processes
 from benchmarks.bulk import Order
 from benchmarks.client import Client
-from scripts.stack import Stack, free_port
+from scripts.stack import LONG_RUNNING, Stack, commands, free_port
 
 WORKERS = 2  # as docker-compose.yml says of ours
 OURS, DEFAULT, FASTEST = "countersign", "mlflow-default", "mlflow-fastest"
@@ -51,6 +51,7 @@ class Server:
     roots: tuple[int, ...]
     headers: dict[str, str] = field(default_factory=dict)
     bulk: Callable[[Order], None] | None = None  # puts the large data set into its database
+    started_in: float = 0.0  # seconds to the first answer
 
     def client(self) -> Client:
         """Return a client of it."""
@@ -76,27 +77,41 @@ def databases(server_url: str) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
+def databases_for(folder: Path, server_url: str) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of two empty databases, ours and MLflow's: on a PostgreSQL server, or files if there is none."""
+    if not server_url:
+        yield "", f"sqlite:///{folder / 'mlflow.db'}"
+        return
+    with databases(server_url) as (ours, theirs):
+        driver = "psycopg2" if importlib.util.find_spec("psycopg2") else "psycopg"
+        yield ours, urlunsplit(urlsplit(theirs)._replace(scheme=f"postgresql+{driver}"))
+
+
+@contextmanager
 def running(folder: Path, server_url: str, against: list[str]) -> Iterator[list[Server]]:
     """Start Countersign and the MLflow set-ups asked for; yields them, and stops all that was started.
 
     server_url: a PostgreSQL server, or "" for SQLite. Raises NotServing, or StackError from ours.
     """
     with ExitStack() as everything:
-        ours, theirs = "", f"sqlite:///{folder / 'mlflow.db'}"
-        if server_url:
-            ours, theirs = everything.enter_context(databases(server_url))
-            driver = "psycopg2" if importlib.util.find_spec("psycopg2") else "psycopg"
-            theirs = urlunsplit(urlsplit(theirs)._replace(scheme=f"postgresql+{driver}"))
-        servers = [everything.enter_context(_countersign(folder / "countersign", ours))]
+        ours, theirs = everything.enter_context(databases_for(folder, server_url))
+        servers = [everything.enter_context(countersign(folder / "countersign", ours))]
         # One after another: the first makes the tables both use.
-        servers += [everything.enter_context(_mlflow(name, folder, theirs)) for name in against]
+        servers += [everything.enter_context(mlflow(name, folder, theirs)) for name in against]
         yield servers
 
 
 @contextmanager
-def _countersign(home: Path, database: str) -> Iterator[Server]:
-    environment = {**_FRESH, "DATABASE_URL": database}
-    with Stack(port=free_port(), home=home, environment=environment) as stack:
+def countersign(home: Path, database: str, services: Sequence[str] = LONG_RUNNING) -> Iterator[Server]:
+    """Start an instance on a database ("" for a file) and yield it. Raises StackError."""
+    stack = Stack(port=free_port(), home=home, environment={**_FRESH, "DATABASE_URL": database}, services=())
+    try:
+        stack.start()  # brings the database up to date
+        began = time.monotonic()
+        for name in services:
+            stack.start_one(name, commands()[name])
+        stack.wait_healthy()
+        started_in = time.monotonic() - began
         token = stack.manage("create_user", "dana", "--role", "data-scientist", "--token").strip()
         roots = tuple(process.pid for process in stack.processes.values())
 
@@ -105,11 +120,14 @@ def _countersign(home: Path, database: str) -> Iterator[Server]:
             if done.returncode:
                 raise NotServing(f"the large data set could not be put in:\n{done.stderr[-2000:]}")
 
-        yield Server(OURS, stack.url, roots, {"Authorization": f"Bearer {token}"}, put_in)
+        yield Server(OURS, stack.url, roots, {"Authorization": f"Bearer {token}"}, put_in, started_in)
+    finally:
+        stack.stop()
 
 
 @contextmanager
-def _mlflow(name: str, folder: Path, database: str) -> Iterator[Server]:
+def mlflow(name: str, folder: Path, database: str) -> Iterator[Server]:
+    """Start a set-up of MLflow on a database and yield it. Raises NotServing."""
     if importlib.util.find_spec("mlflow") is None:
         raise NotServing("the package mlflow is not installed: make setup")
     options, settings = _MLFLOW[name]
@@ -120,11 +138,14 @@ def _mlflow(name: str, folder: Path, database: str) -> Iterator[Server]:
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", **settings}
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", str(WORKERS)]
     command += ["--backend-store-uri", database, "--artifacts-destination", str(folder / "mlflow-artifacts"), *options]
+    began = time.monotonic()
     process = processes.start(command, folder=folder, environment=environment, log=log)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(process, url, name, log)
-        yield Server(name, url, (process.pid,), bulk=partial(bulk.fill_mlflow, database, "mlflow-artifacts:"))
+        started_in = time.monotonic() - began
+        put_in = partial(bulk.fill_mlflow, database, "mlflow-artifacts:")
+        yield Server(name, url, (process.pid,), bulk=put_in, started_in=started_in)
     finally:
         processes.end(process)
 
