@@ -153,9 +153,9 @@ class Statement:
         self.conditions.append(condition)
         self.parameters += parameters
 
-    def join(self, table: str, parameters: Sequence[Any]) -> None:
-        """Add an outer join."""
-        self.joins.append(f"LEFT JOIN {table}")
+    def join(self, table: str, parameters: Sequence[Any], *, outer: bool = True) -> None:
+        """Add a join, an outer one unless the row must be there."""
+        self.joins.append(f"{'LEFT JOIN' if outer else 'JOIN'} {table}")
         self.join_parameters += parameters
 
     def rows(self, table: str, columns: str, limit: int, offset: int) -> list[sql.Row]:
@@ -228,10 +228,16 @@ def runs(
     query.where(f"r.experiment_id IN ({sql.marks(experiment_ids)})", experiment_ids)
     query.where(*readable(actor, "r.experiment_id"))
     query.where(f"r.lifecycle_stage IN ({sql.marks(VIEWS[view])})", VIEWS[view])
+    sorted_by = {order.key for order in orders if order.entity == "metrics"}
+    on_sorted = [clause for clause in clauses if clause.entity == "metrics" and clause.key in sorted_by]
     for clause in clauses:
-        _RUN_CONDITIONS[clause.entity](query, clause)
+        if clause not in on_sorted:
+            _RUN_CONDITIONS[clause.entity](query, clause)
     for at, order in enumerate(orders):
-        _sort_runs(query, order, at)
+        if order.entity == "metrics":
+            _sort_by_metric(query, order, f"o{at}", [clause for clause in on_sorted if clause.key == order.key])
+        else:
+            _sort_runs(query, order, f"o{at}")
     if not any(order.key == "start_time" and order.entity == "attributes" for order in orders):
         query.sort.append("r.start_ms DESC")
     if not any(order.key == "run_id" and order.entity == "attributes" for order in orders):
@@ -239,13 +245,24 @@ def runs(
     return run_records(query.rows("tracking_run r", run_columns(), limit, offset))
 
 
-def _sort_runs(query: Statement, order: Order, at: int) -> None:
-    alias = f"o{at}"
-    if order.entity == "metrics":
-        query.join(f"tracking_latestmetric {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key])
+def _sort_by_metric(query: Statement, order: Order, alias: str, clauses: Sequence[Clause]) -> None:
+    """Sort by a metric, those without it last and NaN before them. clauses: the conditions of the filter on this metric.
+
+    These are asked of the very row that is sorted by, so that the index on values gives the first page without the rest.
+    """
+    query.join(
+        f"tracking_latestmetric {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key], outer=not clauses
+    )
+    for clause in clauses:
+        query.where(_number(alias, clause.comparator), [clause.value])
+    if not clauses:
         query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
-        query.sort.append(f"{alias}.value {direction(order)}")
-        return
+    elif all(clause.comparator == "!=" for clause in clauses):  # which a NaN fulfils
+        query.sort.append(f"CASE WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
+    query.sort.append(f"{alias}.value {direction(order)}")
+
+
+def _sort_runs(query: Statement, order: Order, alias: str) -> None:
     if order.entity == "attributes":
         expression = _RUN_COLUMNS[order.key]
         if order.key not in ("start_time", "end_time"):

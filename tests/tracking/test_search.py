@@ -84,6 +84,23 @@ def test_what_is_missing_sorts_last_in_both_directions(runs, order_by: list[str]
     assert runs(order_by=order_by) == names
 
 
+@pytest.mark.parametrize(
+    ("filter_text", "order_by", "names"),
+    [
+        ("metrics.acc > 0.6", ["metrics.acc ASC"], "r2 r1"),
+        ("metrics.acc > 0.6", ["metrics.acc DESC"], "r1 r2"),
+        ("metrics.acc > 0.4 AND metrics.acc < 0.8", ["metrics.acc DESC"], "r2 r0"),
+        ("metrics.acc != 0.5", ["metrics.acc DESC"], "r1 r2 r3"),
+        ("metrics.acc != 0.5", ["metrics.acc ASC"], "r2 r1 r3"),
+        ("metrics.acc != 0.5 AND metrics.acc <= 0.9", ["metrics.acc"], "r2 r1"),
+        ("metrics.acc > 0.4 AND tags.env ILIKE '%prod'", ["run_name DESC", "metrics.acc"], "r2 r1"),
+        ("metrics.acc > 0.4", ["metrics.other", "metrics.acc DESC"], "r1 r2 r0"),
+    ],
+)
+def test_a_filter_and_an_order_may_speak_of_one_metric(runs, filter_text: str, order_by: list[str], names: str) -> None:
+    assert runs(filter_text, order_by) == names
+
+
 def test_pages_do_not_overlap(runs) -> None:
     assert [runs(limit=2, offset=at) for at in (0, 2, 4)] == ["r4 r3", "r1 r2", "r0"]
 
