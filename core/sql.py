@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -15,9 +15,15 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 _ROWS_PER_STATEMENT = 2000
 
 
+@cache
 def is_postgresql() -> bool:
     """Return whether the database is PostgreSQL; else it is SQLite."""
-    return connection.vendor == "postgresql"
+    return bool(database().vendor == "postgresql")
+
+
+def database() -> Any:
+    """Return this thread's connection itself; through ``django.db.connection`` each use of it would look it up anew."""
+    return connections[DEFAULT_DB_ALIAS]
 
 
 def fetch(statement: str, parameters: Parameters = ()) -> list[Row]:
@@ -158,8 +164,10 @@ def _cursor() -> Any:
     Django makes a new one for each statement, which takes longer than many a statement. While it logs statements, as tests have
     it do, its own way is needed.
     """
-    held: Any = getattr(connection, "_countersign_cursor", None)
-    if held is None or connection.connection is None or held.connection is not connection.connection:
-        held = connection.cursor()
-        connection._countersign_cursor = held  # type: ignore[attr-defined]
-    return connection.cursor() if connection.queries_logged else held
+    here = database()
+    if here.queries_logged:
+        return here.cursor()
+    held = getattr(here, "_countersign_cursor", None)
+    if held is None or here.connection is None or held.connection is not here.connection:
+        held = here._countersign_cursor = here.cursor()
+    return held

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.db import connection
 from django.db.models import Model
 
-from core.sql import fetch, is_postgresql
+from core.sql import database, fetch, is_postgresql
 
 M = TypeVar("M", bound=Model)
 
@@ -29,7 +29,8 @@ def insert(rows: Sequence[Model], suffix: str = "") -> list[int]:
         some = rows[i : i + _ROWS_OF_AN_INSERT]
         head, fields = _columns_of(type(some[0]))
         row_marks = f"({', '.join(['%s'] * len(fields))})"
-        values = [f.get_db_prep_save(getattr(row, f.attname), connection) for row in some for f in fields]
+        here = database()
+        values = [f.get_db_prep_save(getattr(row, f.attname), here) for row in some for f in fields]
         ids += [pk for (pk,) in fetch(f"{head} VALUES {', '.join([row_marks] * len(some))} {suffix} RETURNING id", values)]
     return ids
 

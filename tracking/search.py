@@ -250,9 +250,7 @@ def _sort_by_metric(query: Statement, order: Order, alias: str, clauses: Sequenc
 
     These are asked of the very row that is sorted by, so that the index on values gives the first page without the rest.
     """
-    query.join(
-        f"tracking_latestmetric {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key], outer=not clauses
-    )
+    query.join(f"tracking_latestmetric {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key], outer=not clauses)
     for clause in clauses:
         query.where(_number(alias, clause.comparator), [clause.value])
     if not clauses:
