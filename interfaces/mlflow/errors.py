@@ -48,7 +48,10 @@ _EXPLICIT = frozenset({"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "RESOURCE_ALREA
 def respond(error_code: str, message: str, **headers: str) -> HttpResponse:
     """Return an error answer; its status follows the code."""
     body = msgspec.json.encode({"error_code": error_code, "message": message})
-    return HttpResponse(body, status=STATUS[error_code], content_type="application/json", headers=headers or None)
+    answer = HttpResponse(body, status=STATUS[error_code], content_type="application/json", headers=headers or None)
+    # What there is to log of it is logged where it happens; Django would call each 501 and 503 an error of the server.
+    answer._has_been_logged = True  # type: ignore[attr-defined]
+    return answer
 
 
 def code_of(error: DomainError) -> str:
