@@ -13,8 +13,10 @@ from core.errors import Invalid, NotFound
 from interfaces.mlflow import paging
 from interfaces.mlflow.messages import I64, ONE_STATEMENT, Ids, KeyValue, Message, choice, mapping, present
 from interfaces.mlflow.routing import Route
-from tracking import commands, logged_models, queries, search
-from tracking.commands import DatasetInput, MetricPoint
+from tracking import logged_models, queries, search
+from tracking.commands import experiments, lineage, run_data, runs
+from tracking.commands.lineage import DatasetInput
+from tracking.commands.run_data import MetricPoint
 from tracking.models import LoggedModelStatus, RunStatus
 from tracking.queries import experiment_number
 from tracking.records import ExperimentRecord, LoggedModelRecord, MetricValue, RunRecord
@@ -68,7 +70,7 @@ class SearchExperiments(Message, frozen=True):
 
 def create_experiment(actor: Actor, message: CreateExperiment) -> dict[str, str]:
     """Create an experiment."""
-    experiment_id = commands.create_experiment(
+    experiment_id = experiments.create_experiment(
         actor=actor,
         name=message.name,
         artifact_location=message.artifact_location or "",
@@ -105,29 +107,29 @@ def search_experiments(actor: Actor, message: SearchExperiments) -> dict[str, An
 
 def update_experiment(actor: Actor, message: UpdateExperiment) -> None:
     """Rename an experiment."""
-    commands.rename_experiment(actor=actor, experiment_id=experiment_number(message.experiment_id), name=message.new_name)
+    experiments.rename_experiment(actor=actor, experiment_id=experiment_number(message.experiment_id), name=message.new_name)
 
 
 def delete_experiment(actor: Actor, message: ExperimentId) -> None:
     """Delete an experiment with its runs."""
-    commands.delete_experiment(actor=actor, experiment_id=experiment_number(message.experiment_id))
+    experiments.delete_experiment(actor=actor, experiment_id=experiment_number(message.experiment_id))
 
 
 def restore_experiment(actor: Actor, message: ExperimentId) -> None:
     """Restore an experiment with its runs."""
-    commands.restore_experiment(actor=actor, experiment_id=experiment_number(message.experiment_id))
+    experiments.restore_experiment(actor=actor, experiment_id=experiment_number(message.experiment_id))
 
 
 def set_experiment_tag(actor: Actor, message: ExperimentTagMessage) -> None:
     """Set a tag of an experiment."""
-    commands.set_experiment_tag(
+    experiments.set_experiment_tag(
         actor=actor, experiment_id=experiment_number(message.experiment_id), key=message.key, value=message.value or ""
     )
 
 
 def delete_experiment_tag(actor: Actor, message: ExperimentTagMessage) -> None:
     """Remove a tag of an experiment."""
-    commands.delete_experiment_tag(actor=actor, experiment_id=experiment_number(message.experiment_id), key=message.key)
+    experiments.delete_experiment_tag(actor=actor, experiment_id=experiment_number(message.experiment_id), key=message.key)
 
 
 def experiment_message(record: ExperimentRecord) -> dict[str, Any]:
@@ -254,7 +256,7 @@ def create_run(actor: Actor, message: CreateRun) -> dict[str, Any]:
     """Begin a run."""
     if not message.experiment_id:
         raise Invalid("Missing value for required parameter 'experiment_id'.", code="BAD_REQUEST")
-    record = commands.create_run(
+    record = runs.create_run(
         actor=actor,
         experiment_id=experiment_number(message.experiment_id),
         name=message.run_name or "",
@@ -276,7 +278,7 @@ def update_run(actor: Actor, message: UpdateRun) -> dict[str, Any]:
     """Change status, end or name of a run."""
     run_id = _run_id(message)
     status = choice(message.status, _STATUSES, "status")
-    commands.update_run(
+    runs.update_run(
         actor=actor,
         run_id=run_id,
         status=RunStatus(status).value if status else None,
@@ -293,7 +295,7 @@ def delete_run(actor: Actor, message: RunId) -> None:
 
 def restore_run(actor: Actor, message: RunId) -> None:
     """Restore a run."""
-    commands.restore_run(actor=actor, run_id=_new_run_id(message))
+    runs.restore_run(actor=actor, run_id=_new_run_id(message))
 
 
 def search_runs(actor: Actor, message: SearchRuns) -> dict[str, Any]:
@@ -315,17 +317,17 @@ def search_runs(actor: Actor, message: SearchRuns) -> dict[str, Any]:
 
 def log_metric(actor: Actor, message: LogMetric) -> None:
     """Log one point of a metric."""
-    commands.log_batch(actor=actor, run_id=_run_id(message), metrics=[_point(message)])
+    run_data.log_batch(actor=actor, run_id=_run_id(message), metrics=[_point(message)])
 
 
 def log_parameter(actor: Actor, message: LogParam) -> None:
     """Log a parameter."""
-    commands.log_batch(actor=actor, run_id=_run_id(message), params=[(message.key, message.value or "")])
+    run_data.log_batch(actor=actor, run_id=_run_id(message), params=[(message.key, message.value or "")])
 
 
 def log_batch(actor: Actor, message: LogBatch) -> None:
     """Log metrics, parameters and tags."""
-    commands.log_batch(
+    run_data.log_batch(
         actor=actor,
         run_id=message.run_id,
         metrics=[_point(item) for item in message.metrics or ()],
@@ -336,12 +338,12 @@ def log_batch(actor: Actor, message: LogBatch) -> None:
 
 def set_tag(actor: Actor, message: LogParam) -> None:
     """Set a tag of a run."""
-    commands.set_run_tag(actor=actor, run_id=_run_id(message), key=message.key, value=message.value or "")
+    runs.set_run_tag(actor=actor, run_id=_run_id(message), key=message.key, value=message.value or "")
 
 
 def delete_tag(actor: Actor, message: LogParam) -> None:
     """Remove a tag of a run."""
-    commands.delete_run_tag(actor=actor, run_id=_new_run_id(message), key=message.key)
+    runs.delete_run_tag(actor=actor, run_id=_new_run_id(message), key=message.key)
 
 
 def log_inputs(actor: Actor, message: LogInputs) -> None:
@@ -360,19 +362,19 @@ def log_inputs(actor: Actor, message: LogInputs) -> None:
                 tags=list(_distinct(item.tags).items()),
             )
         )
-    commands.log_inputs(
+    lineage.log_inputs(
         actor=actor, run_id=message.run_id, datasets=datasets, model_ids=[item.model_id for item in message.models or ()]
     )
 
 
 def log_outputs(actor: Actor, message: LogOutputs) -> None:
     """Note the models a run gave."""
-    commands.log_outputs(actor=actor, run_id=message.run_id, models=[(item.model_id, item.step or 0) for item in message.models])
+    lineage.log_outputs(actor=actor, run_id=message.run_id, models=[(item.model_id, item.step or 0) for item in message.models])
 
 
 def log_model(actor: Actor, message: LogModel) -> None:
     """Note a model as old clients do."""
-    commands.log_model(actor=actor, run_id=message.run_id, model_json=message.model_json)
+    run_data.log_model(actor=actor, run_id=message.run_id, model_json=message.model_json)
 
 
 def run_message(record: RunRecord) -> dict[str, Any]:

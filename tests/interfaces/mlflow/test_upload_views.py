@@ -12,7 +12,7 @@ import pytest
 from core.models import AuditEvent
 from interfaces.mlflow import artifact_views
 from tests.cast import actor, bearer
-from tracking import commands
+from tracking.commands import experiments, runs
 
 MPU, FILES = "/api/2.0/mlflow-artifacts/mpu", "/api/2.0/mlflow-artifacts/artifacts"
 
@@ -24,8 +24,8 @@ def _own_store(settings, tmp_path: Path) -> None:
 
 @pytest.fixture
 def root(dana) -> str:
-    experiment = commands.create_experiment(actor=actor(dana), name="e")
-    return f"{experiment}/{commands.create_run(actor=actor(dana), experiment_id=experiment).run_id}/artifacts"
+    experiment = experiments.create_experiment(actor=actor(dana), name="e")
+    return f"{experiment}/{runs.create_run(actor=actor(dana), experiment_id=experiment).run_id}/artifacts"
 
 
 @pytest.fixture
