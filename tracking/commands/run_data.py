@@ -1,4 +1,4 @@
-"""What is logged to a run: metrics, parameters and tags, all of a batch or none."""
+"""What is logged to a run: metrics, parameters, tags and, by old clients, descriptions of models."""
 
 from __future__ import annotations
 
