@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ import pytest
 from core.models import AuditEvent
 from interfaces.mlflow import artifact_views
 from tests.cast import actor, bearer
+from tests.interfaces.mlflow.conftest import Caller
 from tracking.commands import experiments, runs
 
 MPU, FILES = "/api/2.0/mlflow-artifacts/mpu", "/api/2.0/mlflow-artifacts/artifacts"
@@ -29,11 +29,9 @@ def root(dana) -> str:
 
 
 @pytest.fixture
-def ask(client, dana):
+def ask(dana):
     def post(step: str, folder: str, body: dict[str, Any], status: int = 200, who=dana) -> dict[str, Any]:
-        answer = client.post(f"{MPU}/{step}/{folder}", json.dumps(body), content_type="application/json", **bearer(who))
-        assert answer.status_code == status, answer.content
-        return answer.json()
+        return Caller(who).post(f"{MPU}/{step}/{folder}", body, status)
 
     return post
 
