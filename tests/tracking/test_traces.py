@@ -17,11 +17,6 @@ from tracking.models import Experiment, Trace, TraceAssessment, TraceState
 from tracking.traces import ARTIFACT_LOCATION_TAG, PROMPTS_TAG, TraceDescription
 
 
-@pytest.fixture
-def experiment(dana) -> int:
-    return experiments.create_experiment(actor=actor(dana), name="e")
-
-
 def described(experiment: int, name: str = "tr-1", **more) -> TraceDescription:
     return TraceDescription(trace_id=name, experiment_id=experiment, **{"request_ms": 1000, "state": TraceState.OK, **more})
 
