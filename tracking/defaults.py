@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from django.contrib.auth.models import Group
 
 from core.access import Role, grant
+from tracking.clock import now_ms
 from tracking.models import Experiment
 
 DEFAULT_EXPERIMENT_ID = 0
@@ -14,7 +13,7 @@ DEFAULT_EXPERIMENT_ID = 0
 
 def ensure_default_experiment(**_: object) -> None:
     """Make experiment 0, which every data scientist may log to, as on an MLflow server."""
-    now = int(time.time() * 1000)
+    now = now_ms()
     experiment, created = Experiment.objects.get_or_create(
         pk=DEFAULT_EXPERIMENT_ID,
         defaults={"name": "Default", "artifact_location": "mlflow-artifacts:/0", "created_ms": now, "updated_ms": now},

@@ -12,7 +12,8 @@ from core.access import Actor
 from core.audit import Event
 from core.errors import Denied, Invalid, NotFound
 from tracking import limits
-from tracking.commands import active_experiment_location, now_ms
+from tracking.clock import now_ms
+from tracking.commands.experiments import active_experiment_location
 from tracking.models import LoggedModelStatus
 from tracking.names import random_name
 from tracking.queries import readable, writable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -276,6 +276,24 @@ def logged_model(actor: Actor, model_id: str, *, deleted_too: bool = False) -> L
     if not rows:
         raise NotFound(f"There is no logged model {model_id!r}, or you may not see it.")
     return logged_model_records(rows)[0]
+
+
+def require_logged_models(actor: Actor, model_ids: Iterable[str], right: Callable[[Actor, str], tuple[str, list[Any]]]) -> None:
+    """Return if the actor has a right, such as ``writable``, on each of these logged models. Raises NotFound.
+
+    Metrics of a model are evidence for it, so nobody speaks about one that is not theirs.
+    """
+    wanted = list(model_ids)
+    allowed, who = right(actor, "m.experiment_id")
+    found = {
+        row[0]
+        for row in sql.fetch(
+            f"SELECT m.id FROM tracking_loggedmodel m WHERE m.id IN ({sql.marks(wanted)}) AND m.deleted_ms IS NULL AND {allowed}",
+            [*wanted, *who],
+        )
+    }
+    if missing := sorted(set(wanted) - found):
+        raise NotFound(f"There is no logged model {missing[0]!r}, or it is not yours.")
 
 
 def artifact_scope(actor: Actor, path: str, *, write: bool) -> str:

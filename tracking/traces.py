@@ -18,7 +18,9 @@ from core.access import Actor
 from core.audit import Event
 from core.errors import AlreadyExists, Denied, Invalid, NotFound
 from tracking import limits
-from tracking.commands import active_experiment_location, now_ms, open_run
+from tracking.clock import now_ms
+from tracking.commands.experiments import active_experiment_location
+from tracking.commands.runs import open_run
 from tracking.models import TraceState
 from tracking.queries import readable, writable
 

@@ -20,7 +20,8 @@ from core.errors import Denied, DomainError, Invalid, NotFound
 from interfaces.mlflow.messages import Message, present
 from interfaces.mlflow.routing import Route
 from registry import queries as registry
-from tracking import commands, queries
+from tracking import queries
+from tracking.commands import files as commands
 
 UPLOAD_LIMIT = 10 * 1024 * 1024  # of the pages' own upload, as on the reference server
 

@@ -15,12 +15,17 @@ from interfaces.mlflow import (
     databricks_views,
     databricks_webhook_views,
     errors,
+    experiment_views,
+    lineage_views,
+    logged_model_views,
     messages,
+    metric_views,
     permission_views,
     registry_views,
+    run_data_views,
+    run_views,
     server_views,
     trace_views,
-    tracking_views,
     upload_views,
     webhook_views,
 )
@@ -28,7 +33,12 @@ from interfaces.mlflow.routing import RouteTable
 
 TABLE = RouteTable(
     [
-        *tracking_views.ROUTES,
+        *experiment_views.ROUTES,
+        *run_views.ROUTES,
+        *run_data_views.ROUTES,
+        *lineage_views.ROUTES,
+        *metric_views.ROUTES,
+        *logged_model_views.ROUTES,
         *trace_views.ROUTES,
         *artifact_views.ROUTES,
         *upload_views.ROUTES,

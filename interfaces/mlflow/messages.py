@@ -44,6 +44,10 @@ class KeyValue(Message, frozen=True):
     value: str = ""
 
 
+class Nothing(Message, frozen=True):
+    """A request without fields."""
+
+
 M = TypeVar("M", bound=Message)
 
 
@@ -175,6 +179,19 @@ def pairs(tags: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[dict[str,
 def mapping(items: Iterable[KeyValue] | None) -> dict[str, str]:
     """Return a list of tags as a dictionary; the last of equal keys wins."""
     return {item.key: item.value for item in items or ()}
+
+
+def distinct(items: Sequence[KeyValue] | None, code: str = "BAD_REQUEST") -> dict[str, str]:
+    """Return tags or parameters as a dictionary. Raises Invalid if a key is given twice, since neither value has the better right."""
+    found = mapping(items)
+    if len(found) < len(items or ()):
+        raise Invalid("A key is given twice in one request.", code=code)
+    return found
+
+
+def encoded_lists(**lists: str | None) -> dict[str, msgspec.Raw]:
+    """Return lists that the database made as JSON, without the empty ones."""
+    return {name: msgspec.Raw(text.encode()) for name, text in lists.items() if text and text != "[]"}
 
 
 def refuse_nul(value: object) -> None:

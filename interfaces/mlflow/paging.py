@@ -11,6 +11,7 @@ import msgspec
 
 from core.errors import Invalid
 
+MOST_RESULTS = 50_000  # experiments, runs or logged models on a page
 MOST = 1_000_000_000  # where the protocol names no ceiling
 
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 from core.access import Actor
 from core.errors import Invalid
 from interfaces.mlflow import paging
-from interfaces.mlflow.messages import I64, Ids, KeyValue, Message, choice, mapping, pairs, present
+from interfaces.mlflow.messages import I64, Ids, KeyValue, Message, Nothing, choice, mapping, pairs, present
 from interfaces.mlflow.routing import Route
 from tracking import trace_search, traces
 from tracking.models import TraceState
@@ -74,10 +74,6 @@ class SearchTraces(Message, frozen=True):
 class TraceIds(Message, frozen=True):
     trace_ids: Ids
     experiment_ids: Ids | None = None
-
-
-class Nothing(Message, frozen=True):
-    """A request without fields."""
 
 
 class TraceTag(Message, frozen=True):

@@ -30,8 +30,8 @@ NOT_COMMANDS = {
     "artifacts.commands.unfreeze": "a step of deleting a version",
     "artifacts.commands.note_content": "a step of storing a file or a part of one",
     "artifacts.commands.collect_unreferenced": "housekeeping: removes what nothing refers to",
-    "tracking.commands.active_experiment_location": "reads",
-    "tracking.commands.open_run": "reads",
+    "tracking.commands.experiments.active_experiment_location": "reads",
+    "tracking.commands.runs.open_run": "reads",
     "governance.commands.checks.start_check": "a worker's note on its own row, by compare-and-set",
     "governance.commands.checks.report_progress": "a worker's note on its own row, by compare-and-set",
 }
@@ -40,10 +40,10 @@ SEVERAL_TRANSACTIONS = {
     "workflows.commands.execution.execute_request": "begins and finishes, each in a transaction of its own",
     "webhooks.commands.try_out": "sends between two transactions, as a worker does",
     "artifacts.commands.put_file": "bytes arrive before the transaction that notes them",
-    "tracking.commands.put_artifact": "as put_file",
+    "tracking.commands.files.put_artifact": "as put_file",
     "tracking.import_commands.import_artifact": "as put_file",
-    "tracking.commands.put_run_artifact": "as put_file",
-    "tracking.commands.delete_artifacts": "one call of a command that has its own",
+    "tracking.commands.files.put_run_artifact": "as put_file",
+    "tracking.commands.files.delete_artifacts": "one call of a command that has its own",
     "governance.commands.checks.queue_check": "a step of a request's transaction, which jobs.enqueue and audit.record insist on",
 }
 

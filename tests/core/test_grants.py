@@ -12,7 +12,7 @@ from core.models import AuditEvent, PromisedRight, User
 from registry import commands as registry_commands
 from registry.models import RegisteredModel
 from tests.cast import ROOT, actor, person
-from tracking import commands as tracking_commands
+from tracking.commands.experiments import create_experiment
 from tracking.models import Experiment
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +51,7 @@ def test_of_several_rights_the_strongest_is_told(model: RegisteredModel, mallory
 
 
 def test_a_promise_allows_nothing_until_there_is_an_account(model: RegisteredModel, dana: User) -> None:
-    experiment = Experiment.objects.get(pk=tracking_commands.create_experiment(actor=actor(dana), name="e"))
+    experiment = Experiment.objects.get(pk=create_experiment(actor=actor(dana), name="e"))
     for target, scope in ((model, f"model:{model.pk}"), (experiment, f"experiment:{experiment.pk}")):
         assert grants.give(target, user("new"), "write", scope=scope) is True
         assert grants.give(target, user("new"), "read", scope=scope) is True, "the last counts"

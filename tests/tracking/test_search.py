@@ -6,14 +6,17 @@ import pytest
 
 from core.errors import Invalid
 from tests.cast import actor
-from tracking import commands, logged_models, search
-from tracking.commands import DatasetInput, MetricPoint
+from tracking import logged_models, search
+from tracking.commands import experiments, lineage, run_data
+from tracking.commands import runs as run_commands
+from tracking.commands.lineage import DatasetInput
+from tracking.commands.run_data import MetricPoint
 
 
 @pytest.fixture
 def runs(dana):
     who = actor(dana)
-    experiment = commands.create_experiment(actor=who, name="e")
+    experiment = experiments.create_experiment(actor=who, name="e")
     spec = [
         ("r0", 100, {"acc": 0.5}, {"model": "tree"}, {"env": "dev"}),
         ("r1", 300, {"acc": 0.9}, {"model": "forest"}, {"env": "prod"}),
@@ -22,14 +25,17 @@ def runs(dana):
         ("r4", 500, {}, {}, {"env": "50%*[x]"}),
     ]
     for name, start, metrics, params, tags in spec:
-        run_id = commands.create_run(actor=who, experiment_id=experiment, name=name, start_ms=start, tags=tags).run_id
-        commands.log_batch(
-            actor=who, run_id=run_id, metrics=[MetricPoint(k, v, 1) for k, v in metrics.items()], params=list(params.items())
+        run_id = run_commands.create_run(actor=who, experiment_id=experiment, name=name, start_ms=start, tags=tags).run_id
+        run_data.log_batch(
+            actor=who,
+            run_id=run_id,
+            metrics=[MetricPoint(k, v, 1) for k, v in metrics.items()],
+            params=list(params.items()),
         )
         if name == "r1":
             dataset = DatasetInput("iris", "abc", tags=[("mlflow.data.context", "train")])
-            commands.log_inputs(actor=who, run_id=run_id, datasets=[dataset])
-            commands.update_run(actor=who, run_id=run_id, end_ms=900, status="FINISHED")
+            lineage.log_inputs(actor=who, run_id=run_id, datasets=[dataset])
+            run_commands.update_run(actor=who, run_id=run_id, end_ms=900, status="FINISHED")
 
     def find(filter_text: str = "", order_by: list[str] | None = None, **more) -> str:
         found = search.runs(
@@ -117,7 +123,7 @@ def test_others_find_nothing(runs, mallory, ravi) -> None:
 
 def test_experiments_are_found_by_name_tag_and_id(dana) -> None:
     who = actor(dana)
-    ids = [commands.create_experiment(actor=who, name=n, tags={"team": n[0]}) for n in ("alpha", "Beta", "almond")]
+    ids = [experiments.create_experiment(actor=who, name=n, tags={"team": n[0]}) for n in ("alpha", "Beta", "almond")]
 
     def find(filter_text: str, **more) -> list[str]:
         found = search.experiments(who, filter_text=filter_text, limit=9, order_by=["name"], **more)
@@ -127,7 +133,7 @@ def test_experiments_are_found_by_name_tag_and_id(dana) -> None:
     assert find("name ILIKE 'b%'") == ["Beta"]
     assert find("tags.team = 'a' AND name != 'alpha'") == ["almond"]
     assert find(f"experiment_id IN ('{ids[0]}')") == ["alpha"]
-    commands.delete_experiment(actor=who, experiment_id=ids[0])
+    experiments.delete_experiment(actor=who, experiment_id=ids[0])
     assert find("tags.team = 'a'") == ["almond"]
     assert find("tags.team = 'a'", view="DELETED_ONLY") == ["alpha"]
     with pytest.raises(Invalid):
@@ -136,15 +142,15 @@ def test_experiments_are_found_by_name_tag_and_id(dana) -> None:
 
 def test_logged_models_are_found_by_their_metrics(dana) -> None:
     who = actor(dana)
-    experiment = commands.create_experiment(actor=who, name="e")
-    run_id = commands.create_run(actor=who, experiment_id=experiment).run_id
+    experiment = experiments.create_experiment(actor=who, name="e")
+    run_id = run_commands.create_run(actor=who, experiment_id=experiment).run_id
     for name, kind, accuracy in (("a1", "cls", 0.1), ("a2", "reg", 0.9), ("b1", "cls", 0.5)):
         model_id = logged_models.create_logged_model(actor=who, experiment_id=experiment, name=name, model_type=kind)
         points = [
             MetricPoint("acc", accuracy, 1, 0, model_id, "d", "1"),
             MetricPoint("acc", accuracy / 2, 0, 0, model_id, "e", "1"),
         ]
-        commands.log_batch(actor=who, run_id=run_id, metrics=points)
+        run_data.log_batch(actor=who, run_id=run_id, metrics=points)
     logged_models.create_logged_model(actor=who, experiment_id=experiment, name="none")
 
     def find(filter_text: str = "", order_by=(), **more) -> list[str]:

@@ -11,14 +11,10 @@ from core.access import grant
 from core.errors import AlreadyExists, Denied, Invalid, NotFound
 from core.models import AuditEvent
 from tests.cast import actor
-from tracking import commands, trace_search, traces
+from tracking import trace_search, traces
+from tracking.commands import experiments, files, runs
 from tracking.models import Experiment, Trace, TraceAssessment, TraceState
 from tracking.traces import ARTIFACT_LOCATION_TAG, PROMPTS_TAG, TraceDescription
-
-
-@pytest.fixture
-def experiment(dana) -> int:
-    return commands.create_experiment(actor=actor(dana), name="e")
 
 
 def described(experiment: int, name: str = "tr-1", **more) -> TraceDescription:
@@ -78,7 +74,7 @@ def test_what_cannot_be_a_trace_is_refused(dana, experiment, wrong) -> None:
 
 def test_an_id_belongs_to_one_experiment(dana, experiment) -> None:
     traces.log_trace(actor=actor(dana), trace=described(experiment))
-    other = commands.create_experiment(actor=actor(dana), name="other")
+    other = experiments.create_experiment(actor=actor(dana), name="other")
     with pytest.raises(AlreadyExists):
         traces.log_trace(actor=actor(dana), trace=described(other))
 
@@ -119,7 +115,7 @@ def test_orders_put_what_is_missing_last(three, found) -> None:
 
 
 def test_a_linked_run_finds_the_trace_too(dana, mallory, three, found, experiment) -> None:
-    run_id = commands.create_run(actor=actor(dana), experiment_id=experiment).run_id
+    run_id = runs.create_run(actor=actor(dana), experiment_id=experiment).run_id
     for _ in range(2):
         traces.link_traces_to_run(actor=actor(dana), run_id=run_id, trace_ids=["tr-2", "tr-2"])
     assert found(f"run_id = '{run_id}'") == "tr-2"
@@ -162,7 +158,7 @@ def test_what_is_deleted_takes_its_spans_and_assessments_along(
     settings.ARTIFACT_ROOT = str(tmp_path)
     for name in ("tr-1", "tr-2"):
         path = f"{experiment}/traces/{name}/artifacts/traces.json"
-        commands.put_artifact(actor=actor(dana), path=path, stream=io.BytesIO(b"{}"), expected_bytes=2)
+        files.put_artifact(actor=actor(dana), path=path, stream=io.BytesIO(b"{}"), expected_bytes=2)
     traces.assess(actor=actor(dana), trace_id="tr-1", body={"assessment_name": "a", "feedback": {"value": True}})
     with pytest.raises(NotFound):
         traces.delete_traces(actor=actor(mallory), experiment_id=experiment, trace_ids=["tr-1"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import importlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from tests.cast import actor
 from webhooks import commands, fanout
 from webhooks.delivery import DELIVER
 from webhooks.models import WebhookDelivery, WebhookEndpoint
+from workflows import tasks  # noqa: F401 - knows how each job is done
 
 
 @dataclass
@@ -108,7 +108,6 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture(autouse=True)
 def nudged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The ids of jobs that the broker was told of; the tests' worker finds them by itself."""
-    importlib.import_module("workflows.tasks")
     told: list[int] = []
     monkeypatch.setattr("core.jobs.current_app.send_task", lambda name, kwargs, **_: told.append(kwargs["job_id"]))
     return told

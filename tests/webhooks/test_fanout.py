@@ -17,7 +17,7 @@ from governance import ledger
 from registry import commands as registry_commands
 from tests.cast import ROOT, actor, person
 from tests.webhooks.conftest import endpoint, fresh, make_model, queue
-from tracking import commands as tracking_commands
+from tracking.commands.experiments import create_experiment
 from webhooks import fanout
 from webhooks.delivery import DELIVER
 from webhooks.models import EndpointState, WebhookCursor, WebhookDelivery, WebhookEndpoint
@@ -98,7 +98,7 @@ def test_an_endpoint_of_one_model_hears_of_no_other(dana: User, pat: User) -> No
     of_pat = endpoint(pat, URL, "*", model="mine")
     for owner, name in ((dana, "mine"), (other, "his")):
         registry_commands.set_model_tag(actor=actor(owner), name=name, key="k", value="v")
-    tracking_commands.create_experiment(actor=actor(dana), name="hers")
+    create_experiment(actor=actor(dana), name="hers")
     ensure_user(actor=ROOT, username="newcomer")
     queue()
     heard = [("webhook.created", str(of_pat.endpoint.pk)), ("model.tagged", "mine")]
@@ -111,7 +111,7 @@ def test_an_endpoint_of_one_model_hears_of_no_other(dana: User, pat: User) -> No
 def test_rights_are_those_of_the_account_that_made_it_at_the_time_of_the_event(dana: User, pat: User) -> None:
     made = endpoint(pat, URL, "*")
     make_model(dana, "first")
-    tracking_commands.create_experiment(actor=actor(dana), name="e1")
+    create_experiment(actor=actor(dana), name="e1")
     ensure_user(actor=ROOT, username="newcomer")
     queue()
     actions = [action for action, _ in told(made)]
@@ -119,7 +119,7 @@ def test_rights_are_those_of_the_account_that_made_it_at_the_time_of_the_event(d
     pat.groups.clear()
     make_model(pat_as_scientist(pat), "own")
     make_model(dana, "second")
-    tracking_commands.create_experiment(actor=actor(dana), name="e2")
+    create_experiment(actor=actor(dana), name="e2")
     ensure_user(actor=ROOT, username="another")
     queue()
     assert told(made)[len(actions) :] == [("model.created", "own")]

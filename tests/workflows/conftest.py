@@ -19,7 +19,8 @@ from registry import commands as registry_commands
 from registry.datasets import register_dataset
 from registry.models import ModelVersion
 from tests.cast import actor
-from tracking import commands as tracking_commands
+from tracking.commands.files import put_run_artifact
+from tracking.commands.runs import create_run
 from workflows.commands import execution
 from workflows.commands import requests as request_commands
 from workflows.commands import reviews as review_commands
@@ -58,11 +59,9 @@ class World:
         """Register a version with content of its own."""
         self.made += 1
         who = actor(owner or self.dana)
-        run = tracking_commands.create_run(actor=who, experiment_id=0).run_id
+        run = create_run(actor=who, experiment_id=0).run_id
         content = f"n: {self.made}\n".encode()
-        tracking_commands.put_run_artifact(
-            actor=who, run_id=run, path="model/MLmodel", stream=io.BytesIO(content), expected_bytes=len(content)
-        )
+        put_run_artifact(actor=who, run_id=run, path="model/MLmodel", stream=io.BytesIO(content), expected_bytes=len(content))
         return registry_commands.register_version(actor=who, model_name=model, source=f"runs:/{run}/model", run_id=run)
 
     def ask(self, version: ModelVersion, **options: Any) -> PromotionRequest:

@@ -24,7 +24,8 @@ from registry import commands as registry_commands
 from registry.datasets import register_dataset
 from registry.models import ModelVersion
 from tests.cast import actor
-from tracking import commands as tracking_commands
+from tracking.commands.files import put_run_artifact
+from tracking.commands.runs import create_run
 from workflows import checking
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,13 +55,11 @@ def saved_pyfunc(folder: Path, body: str) -> Path:
 
 def register(user: User, folder: Path) -> ModelVersion:
     who = actor(user)
-    run = tracking_commands.create_run(actor=who, experiment_id=0).run_id
+    run = create_run(actor=who, experiment_id=0).run_id
     for file in (p for p in folder.rglob("*") if p.is_file()):
         content = file.read_bytes()
         path = f"model/{file.relative_to(folder)}"
-        tracking_commands.put_run_artifact(
-            actor=who, run_id=run, path=path, stream=io.BytesIO(content), expected_bytes=len(content)
-        )
+        put_run_artifact(actor=who, run_id=run, path=path, stream=io.BytesIO(content), expected_bytes=len(content))
     registry_commands.create_model(actor=who, name="m")
     return registry_commands.register_version(actor=who, model_name="m", source=f"runs:/{run}/model", run_id=run)
 

@@ -25,8 +25,9 @@ from tests.workflows.conftest import BINDING, POLICY, World, build
 from tests.workflows.test_break_glass import ask as ask_emergency
 from tests.workflows.test_break_glass import confirm, holding, promoted, revert
 from tests.workflows.test_races import at_once
-from tracking import commands as tracking_commands
-from tracking.commands import DatasetInput
+from tracking.commands.files import put_run_artifact
+from tracking.commands.lineage import DatasetInput, log_inputs
+from tracking.commands.runs import create_run
 from workflows import tasks
 from workflows.commands import catalog, re_reviews
 from workflows.commands.calendar import publish_calendar
@@ -285,12 +286,10 @@ def test_who_may_not_see_the_model_learns_nothing(lasting: World, mallory: User)
 def trained_on(world: World, dataset: DatasetInput, model: str) -> ModelVersion:
     """Register a version from a logged model's run that used this data."""
     who = actor(world.dana)
-    run = tracking_commands.create_run(actor=who, experiment_id=0).run_id
-    tracking_commands.log_inputs(actor=who, run_id=run, datasets=[dataset])
+    run = create_run(actor=who, experiment_id=0).run_id
+    log_inputs(actor=who, run_id=run, datasets=[dataset])
     content = f"n: {run}\n".encode()
-    tracking_commands.put_run_artifact(
-        actor=who, run_id=run, path="model/MLmodel", stream=io.BytesIO(content), expected_bytes=len(content)
-    )
+    put_run_artifact(actor=who, run_id=run, path="model/MLmodel", stream=io.BytesIO(content), expected_bytes=len(content))
     return registry_commands.register_version(actor=who, model_name=model, source=f"runs:/{run}/model", run_id=run)
 
 

@@ -15,7 +15,7 @@ from registry import commands as registry_commands
 from registry import names, placement, rows
 from registry import stages as stage_graph
 from registry.models import ModelVersion, RegisteredModel
-from tracking import commands as tracking_commands
+from tracking.commands import runs as run_commands
 from workflows.commands import tiers
 from workflows.gatekeeping import governed_places, guard, observe
 from workflows.lifecycle import wake_model
@@ -114,7 +114,7 @@ def update_model(*, actor: Actor, model_name: str, **changes: str | None) -> Reg
 @transaction.atomic
 def delete_run(*, actor: Actor, run_id: str) -> None:
     """Delete a run. Raises Blocked while a registered version came from it: its lineage would end in nothing."""
-    tracking_commands.delete_run(actor=actor, run_id=run_id)  # first, so that who may not see the run learns nothing of it
+    run_commands.delete_run(actor=actor, run_id=run_id)  # first, so that who may not see the run learns nothing of it
     held = ModelVersion.objects.select_related("model").filter(run_id=run_id, deleted_at__isnull=True).first()
     if held is not None:
         raise Blocked(f"{held} came from this run; delete the version first, or keep the run as its evidence.")

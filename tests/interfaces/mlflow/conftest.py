@@ -61,25 +61,66 @@ def registry(transactional_db: None, live_server: Any, monkeypatch: pytest.Monke
 
 
 class Caller:
-    """Someone who writes the protocol by hand."""
+    """Someone with a token who writes the protocol by hand.
+
+    A path lies below ``/api/2.0/mlflow/`` unless it begins with a slash. What is sent is the query of a GET, else the body; a text
+    is sent as it is.
+    """
 
     def __init__(self, user: User) -> None:
         self.client, self.headers = Client(), bearer(user)
 
     def __call__(self, method: str, path: str, **fields: Any) -> tuple[int, dict[str, Any]]:
-        address = f"/api/2.0/mlflow/{path}"
-        if method == "GET":
-            response = self.client.get(address, fields, **self.headers)
-        else:
-            response = self.client.generic(method, address, json.dumps(fields), "application/json", **self.headers)
-        return response.status_code, response.json()
+        return self._send(method, path, fields)
 
     def ok(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
-        status, body = self(method, path, **fields)
-        assert status == 200, body
-        return body
+        """Return the answer to what must succeed."""
+        return self._answer(200, method, path, fields)
 
     def refused(self, method: str, path: str, **fields: Any) -> tuple[int, str]:
+        """Return status and code of a refusal, which has a message."""
         status, body = self(method, path, **fields)
         assert body["message"]
         return status, body["error_code"]
+
+    def get(self, path: str, status: int = 200, **query: Any) -> dict[str, Any]:
+        return self._answer(status, "GET", path, query)
+
+    def post(self, path: str, body: Any = None, status: int = 200) -> dict[str, Any]:
+        return self._answer(status, "POST", path, body)
+
+    def patch(self, path: str, body: Any = None, status: int = 200) -> dict[str, Any]:
+        return self._answer(status, "PATCH", path, body)
+
+    def delete(self, path: str, body: Any = None, status: int = 200) -> dict[str, Any]:
+        return self._answer(status, "DELETE", path, body)
+
+    def _answer(self, status: int, method: str, path: str, sent: Any) -> dict[str, Any]:
+        got, answer = self._send(method, path, sent)
+        assert got == status, answer
+        return answer
+
+    def _send(self, method: str, path: str, sent: Any) -> tuple[int, dict[str, Any]]:
+        address = path if path.startswith("/") else f"/api/2.0/mlflow/{path}"
+        if method == "GET":
+            response = self.client.get(address, sent, **self.headers)
+        else:
+            text = sent if isinstance(sent, str) else json.dumps(sent or {})
+            response = self.client.generic(method, address, text, "application/json", **self.headers)
+        return response.status_code, response.json()
+
+
+@pytest.fixture
+def api(dana: User) -> Caller:
+    return Caller(dana)
+
+
+@pytest.fixture
+def experiment(api) -> str:
+    return api.post("experiments/create", {"name": "e"})["experiment_id"]
+
+
+@pytest.fixture
+def run_id(api, experiment) -> str:
+    body = {"experiment_id": experiment, "run_name": "first", "start_time": 7, "tags": [{"key": "k", "value": "v"}]}
+    return api.post("runs/create", body)["run"]["info"]["run_id"]

@@ -16,7 +16,7 @@ from artifacts.models import ArtifactFile
 from core import access
 from interfaces.mlflow.artifact_views import body_source
 from tests.cast import actor, bearer
-from tracking import commands
+from tracking.commands import experiments, runs
 from tracking.models import Experiment
 
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
@@ -34,8 +34,8 @@ def head(dana) -> dict[str, str]:
 
 @pytest.fixture
 def run(dana) -> tuple[int, str]:
-    experiment = commands.create_experiment(actor=actor(dana), name="e")
-    return experiment, commands.create_run(actor=actor(dana), experiment_id=experiment).run_id
+    experiment = experiments.create_experiment(actor=actor(dana), name="e")
+    return experiment, runs.create_run(actor=actor(dana), experiment_id=experiment).run_id
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_stranger_neither_reads_nor_writes(client, head, root, mallory, ravi) 
 
 
 def test_a_location_of_its_own_is_guarded_by_its_experiment(client, head, dana, ravi, mallory) -> None:
-    experiment = commands.create_experiment(actor=actor(dana), name="own", artifact_location="mlflow-artifacts:/team/churn")
+    experiment = experiments.create_experiment(actor=actor(dana), name="own", artifact_location="mlflow-artifacts:/team/churn")
     assert put(client, head, "team/churn/f", b"1").status_code == 200
     access.grant(Experiment.objects.get(pk=experiment), "experiment_read", users=[mallory.pk])
     assert content(client.get(f"{FILES}/team/churn/f", **bearer(mallory))) == b"1"

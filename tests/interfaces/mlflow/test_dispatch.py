@@ -88,3 +88,8 @@ def test_a_nul_in_path_or_query_is_refused_whatever_the_route(client, dana) -> N
         answer = client.get(address, **head)
         assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), address
     assert client.delete("/api/2.0/mlflow/logged-models/m-1/tags/%00", **head).status_code == 400
+
+
+def test_a_query_with_too_many_fields_is_refused(api) -> None:
+    query = "&".join(f"stages={at}" for at in range(1001))
+    assert "too many fields" in api.get(f"/api/2.0/mlflow/registered-models/get-latest-versions?name=x&{query}", 400)["message"]

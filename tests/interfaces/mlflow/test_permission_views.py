@@ -210,20 +210,11 @@ class Permissions:
     def __init__(self, user: User, model: RegisteredModel) -> None:
         self.caller, self.address = Caller(user), f"/api/2.0/permissions/registered-models/{model.pk}"
 
-    def __call__(self, method: str, entries: Any) -> tuple[int, dict[str, Any]]:
-        body = json.dumps({"access_control_list": entries})
-        answer = self.caller.client.generic(method, self.address, body, "application/json", **self.caller.headers)
-        return answer.status_code, answer.json()
-
     def put(self, *entries: dict[str, str]) -> list[dict[str, Any]]:
-        status, body = self("PUT", list(entries))
-        assert status == 200, body
-        return list(body["access_control_list"])
+        return list(self.caller.ok("PUT", self.address, access_control_list=list(entries))["access_control_list"])
 
     def refused(self, method: str, entries: Any) -> tuple[int, str]:
-        status, body = self(method, entries)
-        assert body["message"]
-        return status, body["error_code"]
+        return self.caller.refused(method, self.address, access_control_list=entries)
 
 
 @pytest.mark.django_db

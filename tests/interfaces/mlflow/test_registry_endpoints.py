@@ -1,89 +1,56 @@
 from __future__ import annotations
 
 import io
-import json
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from artifacts import commands as artifacts
 from core.access import grant
 from core.models import AuditEvent, User
 from registry.models import ModelVersion, RegisteredModel
-from tests.cast import actor, bearer
+from tests.cast import actor
+from tests.interfaces.mlflow.conftest import Caller
 from tracking.models import Experiment, Run
 
 MODELS, VERSIONS = "registered-models/", "model-versions/"
 
 
-class Caller:
-    """Someone with a client of MLflow's protocol."""
-
-    def __init__(self, user: User) -> None:
-        self.client, self.headers = Client(), bearer(user)
-
-    def __call__(self, method: str, path: str, **fields: Any) -> tuple[int, dict[str, Any]]:
-        address = f"/api/2.0/mlflow/{path}"
-        if method == "GET":
-            response = self.client.get(address, fields, **self.headers)
-        else:
-            response = self.client.generic(method, address, json.dumps(fields), "application/json", **self.headers)
-        return response.status_code, response.json()
-
-    def ok(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
-        """Return the answer to what must succeed."""
-        status, body = self(method, path, **fields)
-        assert status == 200, body
-        return body
-
-    def refused(self, method: str, path: str, **fields: Any) -> tuple[int, str]:
-        """Return status and code of a refusal, which has a message."""
-        status, body = self(method, path, **fields)
-        assert body["message"]
-        return status, body["error_code"]
-
-
 @pytest.fixture
-def call(dana: User) -> Caller:
-    return Caller(dana)
-
-
-@pytest.fixture
-def model(call: Caller) -> str:
-    call.ok("POST", MODELS + "create", name="credit")
+def model(api: Caller) -> str:
+    api.ok("POST", MODELS + "create", name="credit")
     return "credit"
 
 
-def version(call: Caller, name: str = "credit", **fields: Any) -> dict[str, Any]:
+def version(api: Caller, name: str = "credit", **fields: Any) -> dict[str, Any]:
     given = {"source": "s3://bucket/x", **fields}
-    return dict(call.ok("POST", VERSIONS + "create", name=name, **given)["model_version"])
+    return dict(api.ok("POST", VERSIONS + "create", name=name, **given)["model_version"])
 
 
-def test_what_is_unset_is_left_out_and_what_is_empty_is_printed(call: Caller, model: str) -> None:
-    made = call.ok("GET", MODELS + "get", name=model)["registered_model"]
+def test_what_is_unset_is_left_out_and_what_is_empty_is_printed(api: Caller, model: str) -> None:
+    made = api.ok("GET", MODELS + "get", name=model)["registered_model"]
     assert set(made) == {"name", "creation_timestamp", "last_updated_timestamp"}
-    first = version(call)
+    first = version(api)
     assert (first["description"], first["run_id"], first["run_link"], first["version"]) == ("", "", "", "1")
     assert not {"tags", "aliases", "model_id", "status_message"} & set(first)
-    cleared = call.ok("PATCH", VERSIONS + "update", name=model, version="1")["model_version"]
+    cleared = api.ok("PATCH", VERSIONS + "update", name=model, version="1")["model_version"]
     assert "description" not in cleared
-    emptied = call.ok("PATCH", VERSIONS + "update", name=model, version="1", description="")["model_version"]
+    emptied = api.ok("PATCH", VERSIONS + "update", name=model, version="1", description="")["model_version"]
     assert emptied["description"] == ""
 
 
-def test_tags_do_not_touch_the_time_of_the_last_change(call: Caller, model: str) -> None:
-    version(call)
-    before = call.ok("GET", MODELS + "get", name=model)["registered_model"]
-    call.ok("POST", MODELS + "set-tag", name=model, key="a", value="1")
-    call.ok("POST", VERSIONS + "set-tag", name=model, version="1", key="a", value="1")
-    after = call.ok("GET", MODELS + "get", name=model)["registered_model"]
+def test_tags_do_not_touch_the_time_of_the_last_change(api: Caller, model: str) -> None:
+    version(api)
+    before = api.ok("GET", MODELS + "get", name=model)["registered_model"]
+    api.ok("POST", MODELS + "set-tag", name=model, key="a", value="1")
+    api.ok("POST", VERSIONS + "set-tag", name=model, version="1", key="a", value="1")
+    after = api.ok("GET", MODELS + "get", name=model)["registered_model"]
     assert after["last_updated_timestamp"] == before["last_updated_timestamp"]
     assert after["tags"] == [{"key": "a", "value": "1"}]
-    call.ok("DELETE", MODELS + "delete-tag", name=model, key="none")
-    call.ok("DELETE", VERSIONS + "delete-tag", name=model, version="1", key="none")
+    api.ok("DELETE", MODELS + "delete-tag", name=model, key="none")
+    api.ok("DELETE", VERSIONS + "delete-tag", name=model, version="1", key="none")
 
 
 @pytest.mark.parametrize(
@@ -127,14 +94,14 @@ def test_tags_do_not_touch_the_time_of_the_last_change(call: Caller, model: str)
     ],
 )
 def test_a_refusal_has_the_protocols_code(
-    call: Caller, model: str, method: str, path: str, fields: dict[str, Any], answer: tuple[int, str]
+    api: Caller, model: str, method: str, path: str, fields: dict[str, Any], answer: tuple[int, str]
 ) -> None:
-    assert call.refused(method, path, **fields) == answer
+    assert api.refused(method, path, **fields) == answer
     assert RegisteredModel.objects.count() == 1
 
 
-def test_an_outsider_is_told_of_nothing_and_finds_nothing(call: Caller, model: str, mallory: User) -> None:
-    version(call)
+def test_an_outsider_is_told_of_nothing_and_finds_nothing(api: Caller, model: str, mallory: User) -> None:
+    version(api)
     stranger = Caller(mallory)
     for method, path, fields in (
         ("GET", MODELS + "get", {}),
@@ -164,12 +131,12 @@ def test_an_outsider_is_told_of_nothing_and_finds_nothing(call: Caller, model: s
     assert AuditEvent.objects.filter(action="access.refused", actor="mallory").count() == 1
 
 
-def test_pages_of_a_search_follow_one_another(call: Caller) -> None:
+def test_pages_of_a_search_follow_one_another(api: Caller) -> None:
     for name in ("a", "b", "c", "d"):
-        call.ok("POST", MODELS + "create", name=name)
+        api.ok("POST", MODELS + "create", name=name)
     seen, token = [], ""
     for _ in range(2):
-        page = call.ok("GET", MODELS + "search", max_results=2, order_by=["name DESC"], page_token=token)
+        page = api.ok("GET", MODELS + "search", max_results=2, order_by=["name DESC"], page_token=token)
         seen += [found["name"] for found in page["registered_models"]]
         token = page.get("next_page_token", "")
     assert (seen, token) == (["d", "c", "b", "a"], "")
@@ -191,20 +158,20 @@ def test_pages_of_a_search_follow_one_another(call: Caller) -> None:
     ],
 )
 def test_statements_of_a_request_are_counted_with_the_one_that_knows_the_caller(
-    call: Caller, model: str, method: str, path: str, fields: dict[str, Any], most: int
+    api: Caller, model: str, method: str, path: str, fields: dict[str, Any], most: int
 ) -> None:
     for _ in range(3):
-        version(call, tags=[{"key": "a", "value": "1"}])
-    call.ok(method, path, name=model, **fields)  # reads the ids of permissions, once in a process
+        version(api, tags=[{"key": "a", "value": "1"}])
+    api.ok(method, path, name=model, **fields)  # reads the ids of permissions, once in a process
     with CaptureQueriesContext(connection) as statements:
-        call.ok(method, path, name=model, **fields)
+        api.ok(method, path, name=model, **fields)
     assert len(statements) <= most, [query["sql"][:80] for query in statements]
 
 
-def test_a_databricks_client_deletes_by_query_string_and_others_are_told_of_the_body(call: Caller, model: str) -> None:
+def test_a_databricks_client_deletes_by_query_string_and_others_are_told_of_the_body(api: Caller, model: str) -> None:
     address = "/api/2.0/mlflow/registered-models/delete?name=credit"
-    assert call.client.delete(address, **call.headers).status_code == 400
-    assert call.client.delete(address, HTTP_USER_AGENT="x/1 databricks-sdk-py/0.1", **call.headers).status_code == 200
+    assert api.client.delete(address, **api.headers).status_code == 400
+    assert api.client.delete(address, HTTP_USER_AGENT="x/1 databricks-sdk-py/0.1", **api.headers).status_code == 200
 
 
 @pytest.fixture
@@ -222,9 +189,9 @@ def run(dana: User) -> Run:
 
 
 def test_a_versions_files_are_served_to_who_may_read_the_model_and_no_other_files(
-    call: Caller, model: str, run: Run, mallory: User
+    api: Caller, model: str, run: Run, mallory: User
 ) -> None:
-    version(call, source=f"{run.artifact_uri}/model", run_id=run.pk)
+    version(api, source=f"{run.artifact_uri}/model", run_id=run.pk)
     reader = Caller(mallory)
 
     def get(path: str) -> Any:
@@ -241,23 +208,21 @@ def test_a_versions_files_are_served_to_who_may_read_the_model_and_no_other_file
     assert reader.client.get("/model-versions/get-artifact", {"name": model}, **reader.headers).status_code == 400
 
 
-def test_a_runs_address_stays_one_and_its_files_are_in_the_manifest(call: Caller, model: str, run: Run) -> None:
-    version(call, source=f"runs:/{run.pk}/model", run_id=run.pk)
-    assert call.ok("GET", VERSIONS + "get-download-uri", name=model, version="1") == {"artifact_uri": f"runs:/{run.pk}/model"}
+def test_a_runs_address_stays_one_and_its_files_are_in_the_manifest(api: Caller, model: str, run: Run) -> None:
+    version(api, source=f"runs:/{run.pk}/model", run_id=run.pk)
+    assert api.ok("GET", VERSIONS + "get-download-uri", name=model, version="1") == {"artifact_uri": f"runs:/{run.pk}/model"}
     assert ModelVersion.objects.get().content_digest.startswith("sha256:")
     assert ModelVersion.objects.get().files.count() == 2
 
 
-def test_a_copys_address_is_that_of_what_it_was_copied_from(call: Caller, model: str, run: Run) -> None:
-    first = call.ok("POST", VERSIONS + "create", name=model, source=f"runs:/{run.pk}/m", run_id=run.pk)["model_version"][
-        "version"
-    ]
-    call.ok("POST", MODELS + "create", name="copy")
-    call.ok("POST", VERSIONS + "create", name="copy", source=f"models:/{model}/{first}")
-    assert call.ok("GET", VERSIONS + "get-download-uri", name="copy", version="1") == {"artifact_uri": f"runs:/{run.pk}/m"}
+def test_a_copys_address_is_that_of_what_it_was_copied_from(api: Caller, model: str, run: Run) -> None:
+    first = api.ok("POST", VERSIONS + "create", name=model, source=f"runs:/{run.pk}/m", run_id=run.pk)["model_version"]["version"]
+    api.ok("POST", MODELS + "create", name="copy")
+    api.ok("POST", VERSIONS + "create", name="copy", source=f"models:/{model}/{first}")
+    assert api.ok("GET", VERSIONS + "get-download-uri", name="copy", version="1") == {"artifact_uri": f"runs:/{run.pk}/m"}
 
 
-def test_a_run_that_is_not_here_cannot_be_deleted_though_a_version_names_it(call: Caller, model: str) -> None:
+def test_a_run_that_is_not_here_cannot_be_deleted_though_a_version_names_it(api: Caller, model: str) -> None:
     elsewhere = "0" * 32
-    call.ok("POST", VERSIONS + "create", name=model, source=f"runs:/{elsewhere}/m", run_id=elsewhere)
-    assert call.refused("POST", "runs/delete", run_id=elsewhere) == (404, "RESOURCE_DOES_NOT_EXIST")
+    api.ok("POST", VERSIONS + "create", name=model, source=f"runs:/{elsewhere}/m", run_id=elsewhere)
+    assert api.refused("POST", "runs/delete", run_id=elsewhere) == (404, "RESOURCE_DOES_NOT_EXIST")

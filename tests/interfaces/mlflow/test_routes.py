@@ -28,7 +28,10 @@ from registry import commands as registry_commands
 from tests.cast import actor, bearer, person
 from tests.webhooks.conftest import Receiver
 from tests.workflows.conftest import build
-from tracking import commands, logged_models, traces, uploads
+from tracking import logged_models, traces, uploads
+from tracking.commands import experiments, files, lineage, run_data, runs
+from tracking.commands.lineage import DatasetInput
+from tracking.commands.run_data import MetricPoint
 from webhooks.commands import create_endpoint
 from workflows.commands import catalog, discussion
 from workflows.models import ThreadAnchor
@@ -267,19 +270,19 @@ def hidden(dana: User, pat: User, receiver: Receiver, tmp_path: Path, settings: 
     """Make something of each kind that is Dana's, and return what names it."""
     settings.ARTIFACT_ROOT = str(tmp_path / "artifacts")
     who = actor(dana)
-    experiment = commands.create_experiment(actor=who, name="secret experiment", tags={"team": "red"})
-    gone_experiment = commands.create_experiment(actor=who, name="secret and gone")
-    commands.delete_experiment(actor=who, experiment_id=gone_experiment)
-    run = commands.create_run(actor=who, experiment_id=experiment, name="secret run", tags={"team": "red"}).run_id
-    gone_run = commands.create_run(actor=who, experiment_id=experiment).run_id
-    commands.delete_run(actor=who, run_id=gone_run)
-    commands.log_batch(actor=who, run_id=run, metrics=[commands.MetricPoint("loss", 0.5, 1)])
-    used = commands.DatasetInput("secret data", "1", "local", "{}", tags=[("mlflow.data.context", "training")])
-    commands.log_inputs(actor=who, run_id=run, datasets=[used])
-    commands.put_run_artifact(actor=who, run_id=run, path="note.txt", stream=io.BytesIO(b"secret"), expected_bytes=6)
+    experiment = experiments.create_experiment(actor=who, name="secret experiment", tags={"team": "red"})
+    gone_experiment = experiments.create_experiment(actor=who, name="secret and gone")
+    experiments.delete_experiment(actor=who, experiment_id=gone_experiment)
+    run = runs.create_run(actor=who, experiment_id=experiment, name="secret run", tags={"team": "red"}).run_id
+    gone_run = runs.create_run(actor=who, experiment_id=experiment).run_id
+    runs.delete_run(actor=who, run_id=gone_run)
+    run_data.log_batch(actor=who, run_id=run, metrics=[MetricPoint("loss", 0.5, 1)])
+    used = DatasetInput("secret data", "1", "local", "{}", tags=[("mlflow.data.context", "training")])
+    lineage.log_inputs(actor=who, run_id=run, datasets=[used])
+    files.put_run_artifact(actor=who, run_id=run, path="note.txt", stream=io.BytesIO(b"secret"), expected_bytes=6)
     model_id = logged_models.create_logged_model(actor=who, experiment_id=experiment, name="secret", tags={"team": "red"})
     folder = f"{experiment}/models/{model_id}/artifacts"
-    commands.put_artifact(actor=who, path=f"{folder}/MLmodel", stream=io.BytesIO(b"secret"), expected_bytes=6)
+    files.put_artifact(actor=who, path=f"{folder}/MLmodel", stream=io.BytesIO(b"secret"), expected_bytes=6)
     model = registry_commands.create_model(actor=who, name="secret.model", tags={"team": "red"})
     registry_commands.register_version(actor=who, model_name="secret.model", source="s3://secret/x", tags={"team": "red"})
     catalog.set_alias(actor=who, model_name="secret.model", alias="candidate", version=1)

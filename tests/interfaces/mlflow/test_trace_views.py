@@ -6,19 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.interfaces.mlflow.test_tracking_views import Caller
+from tests.interfaces.mlflow.conftest import Caller
 
 NEW, OLD = "/api/3.0/mlflow/traces", "/api/2.0/mlflow/traces"
-
-
-@pytest.fixture
-def api(client, dana) -> Caller:
-    return Caller(client, dana)
-
-
-@pytest.fixture
-def experiment(api) -> str:
-    return api.post("experiments/create", {"name": "e"})["experiment_id"]
 
 
 def info(experiment: str, **more: Any) -> dict[str, Any]:
@@ -115,9 +105,9 @@ def test_a_trace_that_makes_no_sense_is_400(api, experiment, wrong) -> None:
     assert api.post(NEW, info(experiment, **wrong), 400)["error_code"] == "INVALID_PARAMETER_VALUE"
 
 
-def test_a_stranger_is_told_of_no_trace(api, client, mallory, experiment) -> None:
+def test_a_stranger_is_told_of_no_trace(api, mallory, experiment) -> None:
     api.post(NEW, info(experiment))
-    other = Caller(client, mallory)
+    other = Caller(mallory)
     other.get(f"{NEW}/tr-1", 404)
     other.post(NEW, info(experiment), 404)
     other.post(f"{NEW}/tr-1/assessments", {"assessment": {"assessment_name": "a", "feedback": {}}}, 404)

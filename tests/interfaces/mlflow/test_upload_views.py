@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +11,8 @@ import pytest
 from core.models import AuditEvent
 from interfaces.mlflow import artifact_views
 from tests.cast import actor, bearer
-from tracking import commands
+from tests.interfaces.mlflow.conftest import Caller
+from tracking.commands import experiments, runs
 
 MPU, FILES = "/api/2.0/mlflow-artifacts/mpu", "/api/2.0/mlflow-artifacts/artifacts"
 
@@ -24,16 +24,14 @@ def _own_store(settings, tmp_path: Path) -> None:
 
 @pytest.fixture
 def root(dana) -> str:
-    experiment = commands.create_experiment(actor=actor(dana), name="e")
-    return f"{experiment}/{commands.create_run(actor=actor(dana), experiment_id=experiment).run_id}/artifacts"
+    experiment = experiments.create_experiment(actor=actor(dana), name="e")
+    return f"{experiment}/{runs.create_run(actor=actor(dana), experiment_id=experiment).run_id}/artifacts"
 
 
 @pytest.fixture
-def ask(client, dana):
+def ask(dana):
     def post(step: str, folder: str, body: dict[str, Any], status: int = 200, who=dana) -> dict[str, Any]:
-        answer = client.post(f"{MPU}/{step}/{folder}", json.dumps(body), content_type="application/json", **bearer(who))
-        assert answer.status_code == status, answer.content
-        return answer.json()
+        return Caller(who).post(f"{MPU}/{step}/{folder}", body, status)
 
     return post
 

@@ -152,7 +152,7 @@ def test_a_running_server_comes_over_by_its_protocol(mlflow, run) -> None:
 
 
 def test_experiments_keep_their_ids_where_these_are_free(mlflow, run, dana) -> None:
-    from tracking.commands import create_experiment
+    from tracking.commands.experiments import create_experiment
 
     first = create_experiment(actor=actor(dana), name="of our own")
     with sqlite3.connect(mlflow.database) as source:
@@ -211,7 +211,7 @@ def test_artifacts_that_cannot_be_had_are_named_and_fail_unless_allowed(mlflow, 
 
 def test_what_is_refused_leaves_nothing_behind(mlflow, refused, tmp_path, dana, live_server_url, monkeypatch) -> None:
     from registry.commands import create_model
-    from tracking.commands import create_experiment
+    from tracking.commands.experiments import create_experiment
 
     old = mlflow.copy(tmp_path)
     old.alter("UPDATE alembic_version SET version_num = 'ffffffffffff'")

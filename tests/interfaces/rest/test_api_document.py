@@ -19,7 +19,8 @@ from config.environment import BASE_DIR
 from tests.cast import actor, bearer
 from tests.interfaces.rest.conftest import check_problem
 from tests.workflows.conftest import World
-from tracking import commands as tracking_commands
+from tracking.commands.files import put_run_artifact
+from tracking.commands.runs import create_run
 from workflows.models import PromotionRequest
 
 PAGE = BASE_DIR / "docs" / "api.md"
@@ -91,10 +92,8 @@ def _contains(real: Any, said: Any) -> bool:
 
 @pytest.mark.django_db
 def test_the_examples_do_what_the_page_says(dana, ravi, aude, pat) -> None:
-    run = tracking_commands.create_run(actor=actor(dana), experiment_id=0).run_id
-    tracking_commands.put_run_artifact(
-        actor=actor(dana), run_id=run, path="model/MLmodel", stream=io.BytesIO(b"flavors: {}"), expected_bytes=11
-    )
+    run = create_run(actor=actor(dana), experiment_id=0).run_id
+    put_run_artifact(actor=actor(dana), run_id=run, path="model/MLmodel", stream=io.BytesIO(b"flavors: {}"), expected_bytes=11)
     people = {"DANA": dana, "RAVI": ravi, "AUDE": aude, "PAT": pat}
     tokens = {name: bearer(user)["HTTP_AUTHORIZATION"].removeprefix("Bearer ") for name, user in people.items()}
     variables = {**tokens, "API": "/api/v1", "RUN": run}

@@ -1,0 +1,17 @@
+"""Histories of metrics over the protocol."""
+
+from __future__ import annotations
+
+
+def test_history_is_paged_and_the_last_full_page_has_no_token(api, run_id) -> None:
+    points = [{"key": "m", "value": n, "timestamp": n} for n in range(4)]
+    api.post("runs/log-batch", {"run_id": run_id, "metrics": points})
+    first = api.get("metrics/get-history", run_id=run_id, metric_key="m", max_results=2)
+    second = api.get("metrics/get-history", run_id=run_id, metric_key="m", max_results=2, page_token=first["next_page_token"])
+    assert [p["value"] for p in first["metrics"] + second["metrics"]] == [0, 1, 2, 3]
+    assert "next_page_token" not in second
+    whole = api.get("/ajax-api/2.0/mlflow/metrics/get-history-bulk", run_id=[run_id], metric_key="m")
+    assert [p["run_id"] for p in whole["metrics"]] == [run_id] * 4
+    sampled = api.get("metrics/get-history-bulk-interval", run_ids=[run_id], metric_key="m", max_results=1)
+    assert sampled["metrics"]
+    api.get("metrics/get-history-bulk-interval", 400, run_ids=[run_id], metric_key="m", start_step=1)

@@ -1,0 +1,45 @@
+"""Runs over the protocol: how they are printed, found, named and tagged."""
+
+from __future__ import annotations
+
+
+def test_a_run_is_printed_with_what_was_set(api, experiment, run_id) -> None:
+    api.post(
+        "runs/log-batch",
+        {"run_id": run_id, "metrics": [{"key": "m", "value": "NaN", "timestamp": "5"}], "params": [{"key": "p", "value": "1"}]},
+    )
+    run = api.get("runs/get", run_uuid=run_id)["run"]
+    info = run["info"]
+    assert (info["run_name"], info["start_time"], info["experiment_id"], "end_time" in info) == ("first", 7, experiment, False)
+    assert info["artifact_uri"] == f"mlflow-artifacts:/{experiment}/{run_id}/artifacts"
+    assert run["data"]["metrics"] == [{"key": "m", "value": "NaN", "timestamp": 5, "step": 0}]
+    assert run["data"]["params"] == [{"key": "p", "value": "1"}]
+    assert (run["inputs"], run["outputs"]) == ({}, {})
+    updated = api.post("runs/update", {"run_id": run_id, "run_uuid": run_id, "status": "FINISHED", "end_time": 9})["run_info"]
+    assert (updated["status"], updated["end_time"]) == ("FINISHED", 9)
+
+
+def test_search_pages_end_without_a_token(api, experiment) -> None:
+    for start in range(4):
+        api.post("runs/create", {"experiment_id": experiment, "start_time": start})
+    seen, token = [], None
+    for _ in range(2):
+        page = api.post(
+            "runs/search", {"experiment_ids": [experiment], "max_results": 2, **({"page_token": token} if token else {})}
+        )
+        seen += [run["info"]["start_time"] for run in page["runs"]]
+        token = page.get("next_page_token")
+    assert (seen, token) == ([3, 2, 1, 0], None)
+    for wrong in ("not-a-token", "e30=", "eyJvZmZzZXQiOiAwfQ=="):
+        refused = api.post("runs/search", {"experiment_ids": [experiment], "page_token": wrong}, 400)
+        assert refused["error_code"] == "INVALID_PARAMETER_VALUE"
+
+
+def test_tags_of_a_new_run_may_have_any_sign_and_later_ones_not(api, experiment, run_id) -> None:
+    api.post("runs/create", {"experiment_id": experiment, "tags": [{"key": "a,b$", "value": "1"}]})
+    api.post("runs/set-tag", {"run_id": run_id, "key": "a,b$", "value": "1"}, 400)
+
+
+def test_where_the_old_name_of_an_id_was_never_known_it_names_nothing(api, run_id) -> None:
+    api.post("runs/delete", {"run_uuid": run_id}, 404)
+    api.post("runs/log-parameter", {"run_uuid": run_id, "key": "p", "value": "1"})

@@ -1,0 +1,170 @@
+"""What is logged to a run: metrics, parameters, tags and, by old clients, descriptions of models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from django.db import transaction
+
+from core import audit, sql
+from core.access import Actor
+from core.audit import Event
+from core.errors import Invalid, NotFound
+from tracking import limits
+from tracking.commands.runs import apply_tags, open_run, run_tags, write_tags
+from tracking.queries import require_logged_models, writable
+
+MODEL_HISTORY_TAG = "mlflow.log-model.history"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """A measured value. model_id: the logged model it was measured on, if any."""
+
+    key: str
+    value: float
+    timestamp_ms: int
+    step: int = 0
+    model_id: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+@transaction.atomic
+def log_batch(
+    *,
+    actor: Actor,
+    run_id: str,
+    metrics: Sequence[MetricPoint] = (),
+    params: Sequence[tuple[str, str]] = (),
+    tags: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Log metrics, parameters and tags to a run: all of them or none.
+
+    Raises NotFound, Denied, and Invalid for bad names or numbers, a deleted run, a parameter given twice or changed.
+    """
+    limits.check_batch(len(metrics), len(params), len(tags))
+    for point in metrics:
+        limits.check_key("metric", point.key)
+        limits.check_point(point.timestamp_ms)
+        if bool(point.dataset_name) != bool(point.dataset_digest):
+            raise Invalid(f"The metric {point.key!r} names a data set by half: give both its name and its digest.")
+    for key, _ in params:
+        limits.check_key("parameter", key)
+    kept_tags = run_tags(dict(tags))
+    kept_params = {key: value[: limits.MAX_PARAM] for key, value in params}
+    if len(kept_params) < len(params):
+        raise Invalid("A parameter is given twice in one batch.")
+    found = open_run(actor, run_id)
+    _write_params(run_id, kept_params)
+    _write_metrics(actor, run_id, metrics)
+    apply_tags(found, kept_tags)
+    if metrics or params or tags:
+        points = [(p.key, repr(p.value), p.timestamp_ms, p.step, p.model_id) for p in metrics]
+        content = msgspec.json.encode([points, kept_params, kept_tags])
+        audit.record(
+            actor,
+            Event.RUN_LOGGED,
+            subject=("run", run_id),
+            scope=found.scope,
+            metrics=len(metrics),
+            params=len(kept_params),
+            tags=len(kept_tags),
+            digest="sha256:" + hashlib.sha256(content).hexdigest(),
+        )
+
+
+@transaction.atomic
+def log_model(*, actor: Actor, run_id: str, model_json: str) -> None:
+    """Append the description of a model, as old clients log it, to the run's tag. Raises NotFound, Denied, Invalid."""
+    model = _json(model_json)
+    needed = ("artifact_path", "flavors", "utc_time_created", "run_id")
+    if not isinstance(model, dict) or any(name not in model for name in needed):
+        raise Invalid(f"'model_json' must be an object with {', '.join(needed)}.")
+    found = open_run(actor, run_id)
+    row = sql.fetch_one("SELECT value FROM tracking_runtag WHERE run_id = %s AND key = %s", [run_id, MODEL_HISTORY_TAG])
+    history = _json(row[0]) if row else []
+    if not isinstance(history, list):  # clients may write this tag too, and what they wrote is no list of models
+        history = []
+    value = json.dumps([*history, model], separators=(",", ":"), ensure_ascii=False)
+    if len(value) > limits.MAX_RUN_TAG * 10:
+        raise Invalid("The run describes too many models.")
+    write_tags(run_id, {MODEL_HISTORY_TAG: value})
+    audit.record(
+        actor,
+        Event.RUN_TAGGED,
+        subject=("run", run_id),
+        scope=found.scope,
+        after={"key": MODEL_HISTORY_TAG, "models": len(history) + 1},
+    )
+
+
+def _write_params(run_id: str, params: Mapping[str, str]) -> None:
+    written = sql.insert(
+        "tracking_param",
+        {"run_id": "text", "key": "text", "value": "text"},
+        [(run_id, key, value) for key, value in params.items()],
+        "ON CONFLICT (run_id, key) DO NOTHING",
+    )
+    if written == len(params):
+        return
+    held = sql.fetch(
+        f"SELECT key, value FROM tracking_param WHERE run_id = %s AND key IN ({sql.marks(list(params))})", [run_id, *params]
+    )
+    for key, value in held:
+        if params[key] != value:
+            raise Invalid(
+                f"The parameter {key!r} was logged as {value[:200]!r} and cannot become {params[key][:200]!r}: parameters never change."
+            )
+
+
+def _write_metrics(actor: Actor, run_id: str, metrics: Sequence[MetricPoint]) -> None:
+    if not metrics:
+        return
+    if model_ids := {point.model_id for point in metrics if point.model_id}:
+        try:
+            require_logged_models(actor, model_ids, writable)
+        except NotFound as error:
+            raise Invalid(error.message, code="BAD_REQUEST") from None  # the protocol's word for it here
+    rows: list[tuple[Any, ...]] = []
+    latest: dict[str, tuple[tuple[int, int, float], tuple[Any, ...]]] = {}
+    for p in metrics:
+        value, is_nan = limits.stored_value(p.value)
+        rows.append((run_id, p.key, p.timestamp_ms, p.step, value, is_nan, p.model_id, p.dataset_name, p.dataset_digest))
+        rank = (p.step, p.timestamp_ms, value)
+        if p.key not in latest or rank > latest[p.key][0]:
+            latest[p.key] = (rank, rows[-1])
+    columns = {
+        "run_id": "text",
+        "key": "text",
+        "timestamp_ms": "bigint",
+        "step": "bigint",
+        "value": "float8",
+        "is_nan": "boolean",
+        "model_id": "text",
+        "dataset_name": "text",
+        "dataset_digest": "text",
+    }
+    sql.insert("tracking_metricpoint", columns, rows, "ON CONFLICT DO NOTHING")
+    assigned = ", ".join(f"{name} = excluded.{name}" for name in list(columns)[2:])
+    sql.insert(
+        "tracking_latestmetric",
+        columns,
+        [row for _, row in latest.values()],
+        f"ON CONFLICT (run_id, key) DO UPDATE SET {assigned}"
+        " WHERE (excluded.step, excluded.timestamp_ms, excluded.value)"
+        " > (tracking_latestmetric.step, tracking_latestmetric.timestamp_ms, tracking_latestmetric.value)",
+    )
+
+
+def _json(text: str) -> Any:
+    """Return what a JSON text says, or None for what is none or is nested too deeply."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
