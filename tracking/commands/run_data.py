@@ -65,7 +65,7 @@ def log_batch(
     _write_metrics(actor, run_id, metrics)
     apply_tags(found, kept_tags)
     if metrics or params or tags:
-        points = [(p.key, repr(p.value), p.timestamp_ms, p.step, p.model_id) for p in metrics]
+        points = [(p.key, repr(p.value), p.timestamp_ms, p.step, p.model_id, p.dataset_name, p.dataset_digest) for p in metrics]
         content = msgspec.json.encode([points, kept_params, kept_tags])
         audit.record(
             actor,
@@ -131,35 +131,64 @@ def _write_metrics(actor: Actor, run_id: str, metrics: Sequence[MetricPoint]) ->
             require_logged_models(actor, model_ids, writable)
         except NotFound as error:
             raise Invalid(error.message, code="BAD_REQUEST") from None  # the protocol's word for it here
-    rows: list[tuple[Any, ...]] = []
-    latest: dict[str, tuple[tuple[int, int, float], tuple[Any, ...]]] = {}
+    points: list[_Point] = []
+    latest: dict[str, tuple[tuple[int, int, float], _Point]] = {}
     for p in metrics:
         value, is_nan = limits.stored_value(p.value)
-        rows.append((run_id, p.key, p.timestamp_ms, p.step, value, is_nan, p.model_id, p.dataset_name, p.dataset_digest))
+        point = _Point(p.key, p.timestamp_ms, p.step, value, is_nan, p.model_id, p.dataset_name, p.dataset_digest)
+        points.append(point)
         rank = (p.step, p.timestamp_ms, value)
         if p.key not in latest or rank > latest[p.key][0]:
-            latest[p.key] = (rank, rows[-1])
-    columns = {
-        "run_id": "text",
-        "key": "text",
-        "timestamp_ms": "bigint",
-        "step": "bigint",
-        "value": "float8",
-        "is_nan": "boolean",
-        "model_id": "text",
-        "dataset_name": "text",
-        "dataset_digest": "text",
-    }
-    sql.insert("tracking_metricpoint", columns, rows, "ON CONFLICT DO NOTHING")
-    assigned = ", ".join(f"{name} = excluded.{name}" for name in list(columns)[2:])
-    sql.insert(
-        "tracking_latestmetric",
-        columns,
-        [row for _, row in latest.values()],
-        f"ON CONFLICT (run_id, key) DO UPDATE SET {assigned}"
-        " WHERE (excluded.step, excluded.timestamp_ms, excluded.value)"
-        " > (tracking_latestmetric.step, tracking_latestmetric.timestamp_ms, tracking_latestmetric.value)",
-    )
+            latest[p.key] = (rank, point)
+    newest = [point for _, point in latest.values()]
+    if sql.is_postgresql():
+        for point in newest:
+            point.newest = True
+        sql.run(_INSERT_BOTH, [msgspec.json.encode(points).decode(), run_id, run_id])
+        return
+    for table, some, suffix in (("tracking_metricpoint", points, _KEEP), ("tracking_latestmetric", newest, _REPLACE)):
+        sql.insert(table, _COLUMNS, [(run_id, *msgspec.structs.astuple(point)[:-1]) for point in some], suffix)
+
+
+class _Point(msgspec.Struct, omit_defaults=True, gc=False):
+    """A point as it is stored. newest: whether no other of its batch comes after it."""
+
+    key: str
+    timestamp_ms: int
+    step: int
+    value: float
+    is_nan: bool = False
+    model_id: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
+    newest: bool = False
+
+
+_COLUMNS = {
+    "run_id": "text",
+    "key": "text",
+    "timestamp_ms": "bigint",
+    "step": "bigint",
+    "value": "float8",
+    "is_nan": "boolean",
+    "model_id": "text",
+    "dataset_name": "text",
+    "dataset_digest": "text",
+}
+_KEEP = "ON CONFLICT DO NOTHING"
+_REPLACE = f"""ON CONFLICT (run_id, key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in list(_COLUMNS)[2:])}
+ WHERE (excluded.step, excluded.timestamp_ms, excluded.value)
+ > (tracking_latestmetric.step, tracking_latestmetric.timestamp_ms, tracking_latestmetric.value)"""
+# PostgreSQL reads the points once for both tables; what they leave out has its default.
+_GIVEN = """key, timestamp_ms, step, value, COALESCE(is_nan, FALSE), COALESCE(model_id, ''), COALESCE(dataset_name, ''),
+ COALESCE(dataset_digest, '')"""
+_INSERT_BOTH = f"""WITH given AS MATERIALIZED (
+   SELECT * FROM json_to_recordset(%s::json)
+       AS t({", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items() if name != "run_id")}, newest boolean)
+ ), kept AS (
+   INSERT INTO tracking_metricpoint ({", ".join(_COLUMNS)}) SELECT %s::text, {_GIVEN} FROM given {_KEEP}
+ )
+ INSERT INTO tracking_latestmetric ({", ".join(_COLUMNS)}) SELECT %s::text, {_GIVEN} FROM given WHERE newest {_REPLACE}"""
 
 
 def _json(text: str) -> Any:

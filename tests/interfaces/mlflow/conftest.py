@@ -24,7 +24,7 @@ Registry = Callable[[User], ModelRegistryAPI]
 
 @dataclass(frozen=True)
 class Statements:
-    """for_metrics_apart: SQLite reads numbers by a statement of their own. for_a_transaction: savepoint and release, in tests."""
+    """for_metrics_apart: SQLite reads and writes numbers by a statement more. for_a_transaction: savepoint and release, in tests."""
 
     for_metrics_apart: int
     for_a_transaction: int

@@ -90,8 +90,14 @@ def test_writes_are_few_statements_with_their_event(api, experiment, run_id, dja
     frame = 2 + statements.for_a_transaction  # the sign-in and the event
     for count, call in (
         (frame + 2, lambda: api.post("runs/set-tag", {"run_id": run_id, "key": "a", "value": "b"})),
-        (frame + 3, lambda: api.post("runs/log-metric", {"run_id": run_id, "key": "m", "value": 1, "timestamp": 1})),
-        (frame + 4, lambda: api.post("runs/log-batch", {"run_id": run_id, "metrics": metrics, "params": params})),
+        (
+            frame + 2 + statements.for_metrics_apart,
+            lambda: api.post("runs/log-metric", {"run_id": run_id, "key": "m", "value": 1, "timestamp": 1}),
+        ),
+        (
+            frame + 3 + statements.for_metrics_apart,
+            lambda: api.post("runs/log-batch", {"run_id": run_id, "metrics": metrics, "params": params}),
+        ),
         (frame + 3, lambda: api.post("runs/create", {"experiment_id": experiment})),
     ):
         with django_assert_num_queries(count):
