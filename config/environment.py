@@ -19,12 +19,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Variable:
-    """One environment variable: its name, kind, default as text, and what it does."""
+    """One environment variable: its name, kind, default as text, what it does, and the least that an integer may be."""
 
     name: str
     kind: str  # text | flag | integer | list | url | path
     default: str
     meaning: str
+    least: int = 1
 
 
 VARIABLES: tuple[Variable, ...] = (
@@ -46,7 +47,13 @@ VARIABLES: tuple[Variable, ...] = (
         "address people use, such as `https://models.example.org`; used in messages that say where to ask",
     ),
     Variable("DATABASE_URL", "url", "", "`postgresql://user:password@host:5432/name`; empty means SQLite in COUNTERSIGN_HOME"),
-    Variable("DATABASE_POOL_SIZE", "integer", "8", "PostgreSQL connections kept open by each worker process"),
+    Variable(
+        "DATABASE_POOL_SIZE",
+        "integer",
+        "8",
+        "PostgreSQL connections that a process has at most; `0`: one for each of its threads, which is what web processes do unless told otherwise",
+        least=0,
+    ),
     Variable("CELERY_BROKER_URL", "url", "", "`redis://host:6379/0`; empty means a broker of files in COUNTERSIGN_HOME"),
     Variable(
         "ARTIFACT_ROOT", "url", "", "folder or `s3://bucket/prefix` for artifact contents; empty means COUNTERSIGN_HOME/artifacts"
@@ -152,8 +159,8 @@ def _parse(variable: Variable, raw: str) -> Any:
             raise ValueError(f"expected true or false, got {raw!r}")
         return raw.lower() in environ.Env.BOOLEAN_TRUE_STRINGS
     if variable.kind == "integer":
-        if not raw.isdigit() or int(raw) < 1:
-            raise ValueError(f"expected a whole number of at least 1, got {raw!r}")
+        if not raw.isdigit() or int(raw) < variable.least:
+            raise ValueError(f"expected a whole number of at least {variable.least}, got {raw!r}")
         return int(raw)
     if variable.kind == "list":
         return [item.strip() for item in raw.split(",") if item.strip()]
