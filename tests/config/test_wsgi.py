@@ -25,6 +25,7 @@ def environ(query: str, content_type: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.django_db  # the end of a request looks at the connection
 @pytest.mark.parametrize(
     ("content_type", "status"), [("application/json", "200 OK"), ("application/json; charset=utf-8", "400 Bad Request")]
 )
