@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
+Statement = tuple[str, list[Any]]
 
 _ROWS_PER_STATEMENT = 2000
 
@@ -51,23 +52,40 @@ def run_many(statement: str, rows: Iterable[Parameters]) -> None:
     _cursor().executemany(statement, rows)
 
 
+def run_all(statements: Sequence[Statement]) -> None:
+    """Carry out statements of which none reads what another writes: in one round trip where the engine can.
+
+    Nothing they return is given back, and each must change something: PostgreSQL takes no plain SELECT among them.
+    """
+    if not is_postgresql():
+        for statement, parameters in statements:
+            run(statement, parameters)
+        return
+    *others, (last, _) = statements
+    beside = ", ".join(f"s{at} AS ({statement})" for at, (statement, _) in enumerate(others))
+    run(f"WITH {beside} {last}" if beside else last, [value for _, parameters in statements for value in parameters])
+
+
 def insert(table: str, columns: dict[str, str], rows: Sequence[Sequence[Any]], suffix: str = "") -> int:
-    """Insert many rows by one statement, and return how many it touched.
+    """Insert many rows by one statement, and return how many it touched; columns and suffix as ``insertion`` takes them."""
+    return run(*insertion(table, columns, rows, suffix)) if rows else 0
+
+
+def insertion(table: str, columns: dict[str, str], rows: Sequence[Sequence[Any]], suffix: str = "") -> Statement:
+    """Return the statement that inserts many rows.
 
     columns: name -> PostgreSQL type; a value of type ``jsonb`` is given as JSON text. There the rows travel as one JSON text:
     the statement is the same, and prepared, for any number of rows, and encoding them costs a tenth of what arrays cost.
     """
-    if not rows:
-        return 0
     names = ", ".join(columns)
     if is_postgresql():
         typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-        return run(
+        return (
             f"INSERT INTO {table} ({names}) SELECT {names} FROM json_to_recordset(%s::json) AS given({typed}) {suffix}",
             [_as_json(tuple(columns), [kind == "jsonb" for kind in columns.values()], rows)],
         )
     row_marks = "(" + ", ".join(["%s"] * len(columns)) + ")"
-    return run(
+    return (
         f"INSERT INTO {table} ({names}) VALUES {', '.join([row_marks] * len(rows))} {suffix}",
         [value for row in rows for value in row],
     )

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from artifacts import commands as artifacts
-from core import access, audit
+from core import access, audit, sql
 from core.access import Actor, Permission
 from core.audit import Event
 from core.errors import AlreadyExists, Invalid, NotFound
@@ -27,7 +27,6 @@ from registry.models import (
     LineageNode,
     ModelGroupPermission,
     ModelVersion,
-    ModelVersionFile,
     ModelVersionTag,
     NodeKind,
     RegisteredModel,
@@ -44,6 +43,8 @@ Tags = Mapping[str, str] | Iterable[tuple[str, str]]
 
 MODEL_VERSIONS_TAG = "mlflow.modelVersions"  # on a logged model: the versions it was registered as
 _MAX_RUN_LINK = 2048
+_TAG = {"version_id": "bigint", "key": "text", "value": "text"}
+_FILE = {"version_id": "bigint", "path": "text", "digest": "text", "size_bytes": "bigint"}
 
 
 @transaction.atomic
@@ -216,10 +217,13 @@ def register_version(
     model, number = rows.numbered(actor, Permission.MODEL_WRITE, model_name, at=_milliseconds(now))
     content = manifest.frozen(found.folder, rows.holder(model, number))
     version = _insert_version(actor, model, number, found, content, run_link, _description(description), now)
-    insert([ModelVersionTag(version=version, key=key, value=wanted[key]) for key in wanted])
-    insert([ModelVersionFile(version=version, path=f.path, digest=f.digest, size_bytes=f.size_bytes) for f in content.files])
-    stages.begin(version, actor=actor, at=now)
-    provenance.record(version, found, content, at=now)
+    belonging = [stages.beginning(version, actor=actor, at=now)]
+    if wanted:
+        belonging.append(sql.insertion("registry_modelversiontag", _TAG, [(version.pk, *pair) for pair in wanted.items()]))
+    if content.files:
+        files = [(version.pk, file.path, file.digest, file.size_bytes) for file in content.files]
+        belonging.append(sql.insertion("registry_modelversionfile", _FILE, files))
+    provenance.record(version, found, content, at=now, beside=belonging)
     if found.logged_model is not None and found.logged_model_id and found.copied_from is None:
         _tell_logged_model(version)
     _record_version(

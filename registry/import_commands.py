@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from artifacts import paths
-from core import access, audit
+from core import access, audit, sql
 from core.access import Actor, Permission
 from core.audit import Change, Event
 from core.errors import Conflict, NotFound
@@ -226,7 +226,7 @@ def _register(
     for model_id, number in numbers.items():
         RegisteredModel.objects.filter(pk=model_id, next_number__lte=number).update(next_number=number + 1)
     for held, _, _ in drawn:
-        stages.begin(held, actor=actor, at=now)
+        sql.run(*stages.beginning(held, actor=actor, at=now))
     if drawn:
         provenance.record_all(drawn, at=now)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -15,14 +16,21 @@ from django.utils import timezone
 from core import access
 from core.access import Actor, Permission
 from core.errors import NotFound
-from core.sql import fetch, is_postgresql, run
+from core.sql import Statement, fetch, insertion, is_postgresql, run, run_all
 from registry.models import EdgeKind, LineageEdge, LineageNode, ModelVersion, NodeKind, RegisteredModel
-from registry.sql import insert
 from tracking.models import Experiment
 
 MAX_DEPTH = 50
 MAX_NODES = 10_000
-_EDGES_OF_A_STATEMENT = 1000
+_ROWS_OF_A_STATEMENT = 1000
+_NODE = {
+    "kind": "text",
+    "key": "text",
+    "label": "text",
+    "scope": "text",
+    "attributes": "jsonb",
+    "created_at": "timestamptz",
+}
 
 
 class Direction(StrEnum):
@@ -99,33 +107,35 @@ class Draft:
 Links = Iterable[tuple[Draft, Draft, EdgeKind]]
 
 
-def record(nodes: Iterable[Draft], links: Links, *, at: datetime, digest: str = "") -> None:
-    """Write nodes and the edges between them, cause first, where there are none yet: two statements, or more for thousands."""
-    record_all([(nodes, links, digest)], at=at)
+def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datetime, beside: Sequence[Statement] = ()) -> None:
+    """Write several graphs at once, each of nodes, edges (cause first) and the digest that these bear, where there are none yet.
 
-
-def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datetime) -> None:
-    """Write several graphs at once, each of nodes, edges and the digest that these bear, as ``record`` writes one."""
+    beside: statements that are carried out together with that of the nodes.
+    """
     drafts: dict[str, Draft] = {}
     drawn: dict[tuple[str, str, str], str] = {}
     for nodes, links, digest in parts:
         drafts |= {draft.key: draft for draft in nodes}
         for cause, effect, kind in links:
             drawn.setdefault((cause.key, effect.key, kind.value), digest)
-    # In one order everywhere, so that two writers of the same nodes wait for each other instead of dead-locking.
-    insert(
-        [
-            LineageNode(kind=d.kind, key=d.key, label=d.label[:600], scope=d.scope, attributes=d.attributes, created_at=at)
-            for d in sorted(drafts.values(), key=lambda d: d.key)
-        ],
-        "ON CONFLICT DO NOTHING",
-    )
-    edges = [(*ends, digest) for ends, digest in sorted(drawn.items())]
     since = connection.ops.adapt_datetimefield_value(at)
+    # In one order everywhere, so that two writers of the same nodes wait for each other instead of dead-locking.
+    rows = [
+        (d.kind.value, d.key, d.label[:600], d.scope, json.dumps(d.attributes), since)
+        for d in sorted(drafts.values(), key=lambda d: d.key)
+    ]
+    insertions = [
+        insertion("registry_lineagenode", _NODE, rows[i : i + _ROWS_OF_A_STATEMENT], "ON CONFLICT DO NOTHING")
+        for i in range(0, len(rows), _ROWS_OF_A_STATEMENT)
+    ]
+    run_all([*beside, *insertions[:1]])
+    for statement in insertions[1:]:
+        run(*statement)
+    edges = [(*ends, digest) for ends, digest in sorted(drawn.items())]
     # SQLite keeps times as text, and would cast them away.
     moment = "CAST(%s AS timestamp with time zone)" if is_postgresql() else "%s"
-    for i in range(0, len(edges), _EDGES_OF_A_STATEMENT):
-        some = edges[i : i + _EDGES_OF_A_STATEMENT]
+    for i in range(0, len(edges), _ROWS_OF_A_STATEMENT):
+        some = edges[i : i + _ROWS_OF_A_STATEMENT]
         given = ", ".join(["(%s, %s, %s, %s)"] * len(some))
         run(
             f"""INSERT INTO registry_lineageedge (source_id, target_id, kind, valid_from, digest)
@@ -139,7 +149,7 @@ def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datet
 
 
 def version_draft(version: ModelVersion) -> Draft:
-    """Return the node of a model version, to be written with ``record``."""
+    """Return the node of a model version, to be written with ``record_all``."""
     return Draft(
         NodeKind.MODEL_VERSION,
         f"{version.model_id}/{version.number}",

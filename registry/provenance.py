@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from core.sql import fetch
+from core.sql import Statement, fetch
 from registry import lineage
 from registry.lineage import Draft
 from registry.manifest import REQUIREMENTS, Manifest
@@ -21,18 +21,20 @@ _LONGEST_KEY = 500
 Link = tuple[Draft, Draft, EdgeKind]
 
 
-def record(version: ModelVersion, source: Source, manifest: Manifest, *, at: datetime) -> None:
+def record(version: ModelVersion, source: Source, manifest: Manifest, *, at: datetime, beside: Sequence[Statement] = ()) -> None:
     """Draw data sets, code and environment -> run -> logged model -> version, as far as they are known here.
 
-    Takes three statements, however much the run used.
+    Takes three statements, however much the run used. beside: others that are carried out with the first that writes.
     """
-    record_all([(version, source, manifest)], at=at)
+    record_all([(version, source, manifest)], at=at, beside=beside)
 
 
-def record_all(registered: Iterable[tuple[ModelVersion, Source, Manifest]], *, at: datetime) -> None:
+def record_all(
+    registered: Iterable[tuple[ModelVersion, Source, Manifest]], *, at: datetime, beside: Sequence[Statement] = ()
+) -> None:
     """Draw what ``record`` draws for many versions at once: two statements, and one for each run."""
     lineage.record_all(
-        [(*_drawn(version, source, found), version.content_digest) for version, source, found in registered], at=at
+        [(*_drawn(version, source, found), version.content_digest) for version, source, found in registered], at=at, beside=beside
     )
 
 

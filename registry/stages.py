@@ -8,7 +8,7 @@ from django.db import connection
 
 from core.access import Actor
 from core.errors import Invalid
-from core.sql import fetch
+from core.sql import Statement
 from registry.models import ModelVersion, Stage, StageAssignment, StageTransition
 
 _DEFAULT_STAGES = ("None", "Staging", "Production", "Archived")
@@ -33,14 +33,13 @@ def canonical_stage(name: str) -> str:
     raise Invalid(f"There is no stage {name!r}; the stages are {', '.join(names)}.", code="unknown_stage")
 
 
-def begin(version: ModelVersion, *, actor: Actor, at: datetime) -> str:
-    """Put a new version into the initial stage; return the stage."""
-    ((initial,),) = fetch(
+def beginning(version: ModelVersion, *, actor: Actor, at: datetime) -> Statement:
+    """Return the statement that puts a new version into the initial stage."""
+    return (
         """INSERT INTO registry_stageassignment (version_id, model_id, stage_id, valid_from, assigned_by)
-           SELECT %s, %s, name, %s, %s FROM registry_stage WHERE is_initial RETURNING stage_id""",
+           SELECT %s, %s, name, %s, %s FROM registry_stage WHERE is_initial""",
         [version.pk, version.model_id, connection.ops.adapt_datetimefield_value(at), actor.username],
     )
-    return str(initial)
 
 
 def current_stage(version: ModelVersion) -> str:
