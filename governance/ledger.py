@@ -21,10 +21,11 @@ from governance.merkle import Frontier, leaf_hash
 _WINDOW = 100_000
 _LOCK = 0x636F756E
 MAX_PROBLEMS = 100
+BATCH = 5_000
 
 
 @transaction.atomic
-def sequence(*, limit: int = 5_000, whole: bool = False) -> int:
+def sequence(*, limit: int = BATCH, whole: bool = False) -> int:
     """Append up to ``limit`` committed events to the tree and return how many; 0 when there was nothing to do.
 
     whole: look through all events, not only the newest, for one that committed very late.

@@ -37,8 +37,8 @@ def sweep(**_: object) -> None:
 
 @shared_task(name="workflows.sequence_ledger")
 def sequence_ledger(*, whole: bool = False, **_: object) -> None:
-    """Give committed events their place, batch after batch."""
-    while ledger.sequence(whole=whole):
+    """Give committed events their place, batch after batch; what comes while a last small one is written waits for the next beat."""
+    while ledger.sequence(whole=whole) == ledger.BATCH:
         pass
 
 
@@ -76,7 +76,7 @@ def remind_and_escalate(**_: object) -> None:
 @shared_task(name="workflows.fan_out_events")
 def fan_out_events(**_: object) -> None:
     """Queue what endpoints are to be told of, and take up deliveries that no job attends to."""
-    while fanout.fan_out():
+    while fanout.fan_out() == fanout.BATCH:
         pass
     delivery.take_up_unattended()
 
