@@ -162,6 +162,11 @@ def for_update(of: str) -> str:
     return f" FOR NO KEY UPDATE OF {of}" if is_postgresql() else ""
 
 
+def for_share(of: str) -> str:
+    """Return the clause that keeps the rows of one table from changing, though not from being kept so by others too."""
+    return f" FOR SHARE OF {of}" if is_postgresql() else ""
+
+
 def _as_json(names: tuple[str, ...], is_json: Sequence[bool], rows: Sequence[Sequence[Any]]) -> str:
     """Return rows as a JSON list of objects; a value that is JSON already is taken as it is."""
     if any(is_json):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlparse, urlsplit
@@ -138,12 +138,12 @@ class _Experiment:
     artifact_location: str
 
 
-def _open_experiment(actor: Actor, experiment_id: int, right: Any) -> _Experiment:
+def _open_experiment(actor: Actor, experiment_id: int, right: Any, lock: Callable[[str], str] = sql.for_update) -> _Experiment:
     may_read, reader = readable(actor, "e.id")
     may, who = right(actor, "e.id")
     row = sql.fetch_one(
         f"SELECT e.name, e.lifecycle_stage, e.artifact_location, {may} FROM tracking_experiment e WHERE e.id = %s AND {may_read}"
-        + sql.for_update("e"),
+        + lock("e"),
         [*who, experiment_id, *reader],
     )
     if row is None:
@@ -153,16 +153,19 @@ def _open_experiment(actor: Actor, experiment_id: int, right: Any) -> _Experimen
     return _Experiment(row[0], row[1], row[2])
 
 
-def _active_experiment(actor: Actor, experiment_id: int) -> _Experiment:
-    found = _open_experiment(actor, experiment_id, writable)
+def _active_experiment(actor: Actor, experiment_id: int, lock: Callable[[str], str] = sql.for_update) -> _Experiment:
+    found = _open_experiment(actor, experiment_id, writable, lock)
     if found.lifecycle_stage != Lifecycle.ACTIVE:
         raise Invalid(f"The experiment {experiment_id} is deleted; restore it first.")
     return found
 
 
 def active_experiment_location(actor: Actor, experiment_id: int) -> str:
-    """Return where an experiment that the actor may log to keeps its artifacts. Raises NotFound, Denied, Invalid if deleted."""
-    return _active_experiment(actor, experiment_id).artifact_location
+    """Return where an experiment that the actor may log to keeps its artifacts, and keep it from being deleted meanwhile.
+
+    Who begins a run does not wait for who begins another. Raises NotFound, Denied, Invalid if it is deleted.
+    """
+    return _active_experiment(actor, experiment_id, sql.for_share).artifact_location
 
 
 def _move_experiment(actor: Actor, experiment_id: int, seen: str, to: str, event: Event) -> None:
