@@ -208,18 +208,26 @@ def _granted_condition(permission: Permission, target: Any, column: str, group_i
 
 def grant(target: Any, codename: str, *, users: Iterable[int] = (), groups: Iterable[int] = ()) -> None:
     """Write a right on one object for people and groups; writing it again changes nothing."""
+    if statements := granting(target, codename, users=users, groups=groups):
+        sql.run_all(statements)
+
+
+def granting(target: Any, codename: str, *, users: Iterable[int] = (), groups: Iterable[int] = ()) -> list[sql.Statement]:
+    """Return the statements of ``grant``, for who has more to write with them."""
     permission_id = _permission_ids(target._meta.app_label, (codename,))[0]
     tables: tuple[tuple[Any, str, Iterable[int]], ...] = (
         (get_user_obj_perms_model(target), "user_id", users),
         (get_group_obj_perms_model(target), "group_id", groups),
     )
-    for model, column, ids in tables:
-        for holder in ids:
-            sql.run(
-                f"INSERT INTO {model._meta.db_table} (permission_id, content_object_id, {column}) VALUES (%s, %s, %s)"
-                " ON CONFLICT DO NOTHING",
-                [permission_id, target.pk, holder],
-            )
+    return [
+        (
+            f"INSERT INTO {model._meta.db_table} (permission_id, content_object_id, {column}) VALUES (%s, %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            [permission_id, target.pk, holder],
+        )
+        for model, column, ids in tables
+        for holder in ids
+    ]
 
 
 def _granted(actor: Actor, needed: str, target: Model) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from django.db import connection
 from django.utils import timezone
 
 from core import sql
@@ -165,15 +164,18 @@ def record(
     scope: str = "",
     before: Any = None,
     after: Any = None,
+    beside: Sequence[sql.Statement] = (),
     **details: Any,
 ) -> None:
     """Insert one event. It takes no lock: its place in the ledger is given later, in batches, to what was committed.
 
     subject: (type, id), such as ``("model_version", "credit/3")``. before, after, details: JSON values without NaN;
     integers beyond 2^53 as text. scope: the registered model or experiment the event belongs to, for searching.
+    beside: statements of the change itself that nothing waits for, which ``sql.run_all`` carries out with the event's own.
     Raises RuntimeError outside a transaction: an event apart from its change would prove nothing.
     """
-    record_many(actor, event, [Change(subject, scope, before, after, details)])
+    (row,) = _rows(actor, event, [Change(subject, scope, before, after, details)])
+    sql.run_all([*beside, (_INSERT, row)])
 
 
 def record_many(actor: Actor, event: Event, changes: Iterable[Change]) -> None:
@@ -181,18 +183,28 @@ def record_many(actor: Actor, event: Event, changes: Iterable[Change]) -> None:
 
     Raises RuntimeError outside a transaction.
     """
-    if not connection.in_atomic_block:
+    sql.run_many(_INSERT, _rows(actor, event, changes))
+
+
+def _rows(actor: Actor, event: Event, changes: Iterable[Change]) -> list[list[Any]]:
+    database = sql.database()
+    if not database.in_atomic_block:
         raise RuntimeError(f"{event} was recorded outside a transaction")
     now = timezone.now()
-    at = connection.ops.adapt_datetimefield_value(now)
-    rows = [
-        (at, event.value, actor.username, change.subject[0], str(change.subject[1]), change.scope, actor.request_id, body)
-        for change, body in ((change, _body(actor, event, change, now)) for change in changes)
+    at = database.ops.adapt_datetimefield_value(now)
+    return [
+        [
+            at,
+            event.value,
+            actor.username,
+            change.subject[0],
+            str(change.subject[1]),
+            change.scope,
+            actor.request_id,
+            _body(actor, event, change, now),
+        ]
+        for change in changes
     ]
-    if len(rows) == 1:
-        sql.run(_INSERT, rows[0])
-    else:
-        sql.run_many(_INSERT, rows)
 
 
 def _body(actor: Actor, event: Event, change: Change, now: datetime) -> str:

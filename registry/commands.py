@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
@@ -36,13 +37,14 @@ from registry.models import (
 )
 from registry.rows import ModelKey, VersionKey
 from registry.sources import Source
-from registry.sql import insert, insert_one
+from registry.sql import insert_one
 from tracking.models import LoggedModelTag
 
 Tags = Mapping[str, str] | Iterable[tuple[str, str]]
 
 MODEL_VERSIONS_TAG = "mlflow.modelVersions"  # on a logged model: the versions it was registered as
 _MAX_RUN_LINK = 2048
+_MODEL_TAG = {"model_id": "bigint", "key": "text", "value": "text"}
 _TAG = {"version_id": "bigint", "key": "text", "value": "text"}
 _FILE = {"version_id": "bigint", "path": "text", "digest": "text", "size_bytes": "bigint"}
 
@@ -77,15 +79,18 @@ def create_model(
     )
     if insert_one(model, "ON CONFLICT DO NOTHING") is None:
         raise _name_taken(name)
-    insert([RegisteredModelTag(model=model, key=key, value=wanted[key]) for key in wanted])
+    belonging = []
+    if wanted:
+        belonging.append(sql.insertion("registry_registeredmodeltag", _MODEL_TAG, [(model.pk, *pair) for pair in wanted.items()]))
     if actor.user_id is not None:
-        access.grant(model, "model_manage", users=[actor.user_id])
+        belonging += access.granting(model, "model_manage", users=[actor.user_id])
     if team is not None:
-        access.grant(model, "model_write", groups=[team.pk])
+        belonging += access.granting(model, "model_write", groups=[team.pk])
     _record(
         actor,
         Event.MODEL_CREATED,
         model,
+        beside=belonging,
         after={
             "description": description,
             "tags": wanted,
@@ -167,13 +172,15 @@ def set_model_tag(*, actor: Actor, name: str, key: str, value: str = "") -> None
     """Set a tag of a model, over an older value if there is one. Raises NotFound, Denied, Invalid."""
     names.tag(key, value)
     model = rows.model_key(actor, Permission.MODEL_WRITE, name)
-    insert(
-        [RegisteredModelTag(model_id=model.id, key=key, value=value)],
+    tag = sql.insertion(
+        "registry_registeredmodeltag",
+        _MODEL_TAG,
+        [(model.id, key, value)],
         "ON CONFLICT (model_id, key) DO UPDATE SET value = excluded.value",
     )
     if key == names.IS_PROMPT_TAG:
         RegisteredModel.objects.filter(pk=model.id).update(is_prompt=names.is_prompt({key: value}))
-    _record_model_tag(actor, model, after={"key": key, "value": value})
+    _record_model_tag(actor, model, beside=[tag], after={"key": key, "value": value})
 
 
 @transaction.atomic
@@ -278,11 +285,13 @@ def set_version_tag(*, actor: Actor, model_name: str, number: str | int, key: st
     """Set a tag of a version, over an older value if there is one. Raises NotFound, Denied, Invalid."""
     names.tag(key, value)
     subject = rows.version_key(actor, Permission.MODEL_WRITE, model_name, number)
-    insert(
-        [ModelVersionTag(version_id=subject.id, key=key, value=value)],
+    tag = sql.insertion(
+        "registry_modelversiontag",
+        _TAG,
+        [(subject.id, key, value)],
         "ON CONFLICT (version_id, key) DO UPDATE SET value = excluded.value",
     )
-    _record_version_tag(actor, subject, after={"key": key, "value": value})
+    _record_version_tag(actor, subject, beside=[tag], after={"key": key, "value": value})
 
 
 @transaction.atomic
@@ -417,10 +426,8 @@ def _milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _record(
-    actor: Actor, event: Event, model: RegisteredModel, *, before: object | None = None, after: object | None = None
-) -> None:
-    audit.record(actor, event, subject=("model", model.name), scope=f"model:{model.pk}", before=before, after=after)
+def _record(actor: Actor, event: Event, model: RegisteredModel, **change: Any) -> None:
+    audit.record(actor, event, subject=("model", model.name), scope=f"model:{model.pk}", **change)
 
 
 def _record_version(
@@ -436,10 +443,10 @@ def _record_version(
     )
 
 
-def _record_model_tag(actor: Actor, model: ModelKey, **change: object) -> None:
+def _record_model_tag(actor: Actor, model: ModelKey, **change: Any) -> None:
     audit.record(actor, Event.MODEL_TAGGED, subject=("model", model.name), scope=f"model:{model.id}", **change)
 
 
-def _record_version_tag(actor: Actor, version: VersionKey, **change: object) -> None:
+def _record_version_tag(actor: Actor, version: VersionKey, **change: Any) -> None:
     subject = ("model_version", f"{version.name}/{version.number}")
     audit.record(actor, Event.VERSION_TAGGED, subject=subject, scope=f"model:{version.model_id}", **change)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -200,6 +200,12 @@ def get_model(actor: Actor, name: str) -> ModelRecord:
     if not found:
         raise _no_model(name)
     return _model(found[0])
+
+
+def of_new(model: RegisteredModel, tags: Mapping[str, str]) -> ModelRecord:
+    """Return a model that was made just now, as it would be read."""
+    listed = [Tag(key, value) for key, value in tags.items()]
+    return ModelRecord(model.name, model.description, model.created_ms, model.updated_ms, listed, [], [])
 
 
 def search_models(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import transaction
 
@@ -151,5 +152,5 @@ def _write(table: str, model_id: str, pairs: Mapping[str, str] | None, suffix: s
     return sql.insert(table, {"model_id": "text", "key": "text", "value": "text"}, rows, suffix)
 
 
-def _record(actor: Actor, event: Event, model_id: str, experiment_id: int, **change: object) -> None:
+def _record(actor: Actor, event: Event, model_id: str, experiment_id: int, **change: Any) -> None:
     audit.record(actor, event, subject=("logged_model", model_id), scope=f"experiment:{experiment_id}", **change)

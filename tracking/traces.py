@@ -365,9 +365,9 @@ def _write(table: str, trace_id: str, pairs: Mapping[str, str]) -> None:
     sql.insert(table, _PAIR, rows, "ON CONFLICT (trace_id, key) DO UPDATE SET value = excluded.value")
 
 
-def _record(actor: Actor, event: Event, trace_id: str, experiment_id: int, **change: object) -> None:
+def _record(actor: Actor, event: Event, trace_id: str, experiment_id: int, **change: Any) -> None:
     audit.record(actor, event, subject=("trace", trace_id), scope=f"experiment:{experiment_id}", **change)
 
 
-def _record_assessment(actor: Actor, trace_id: str, experiment_id: int, assessment_id: str, **change: object) -> None:
+def _record_assessment(actor: Actor, trace_id: str, experiment_id: int, assessment_id: str, **change: Any) -> None:
     _record(actor, Event.TRACE_ASSESSED, trace_id, experiment_id, assessment=assessment_id, **change)

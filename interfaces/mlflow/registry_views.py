@@ -118,8 +118,9 @@ class DeleteVersionTag(Message, frozen=True):
 
 def create_model(actor: Actor, message: CreateModel) -> dict[str, Any]:
     """Make a registered model."""
-    commands.create_model(actor=actor, name=message.name, tags=mapping(message.tags), description=message.description or "")
-    return {"registered_model": _model(records.get_model(actor, message.name))}
+    tags = mapping(message.tags)
+    made = commands.create_model(actor=actor, name=message.name, tags=tags, description=message.description or "")
+    return {"registered_model": _model(records.of_new(made, tags))}
 
 
 def get_model(actor: Actor, message: OfModel) -> dict[str, Any]:

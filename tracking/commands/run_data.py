@@ -16,7 +16,7 @@ from core.access import Actor
 from core.audit import Event
 from core.errors import Invalid, NotFound
 from tracking import limits
-from tracking.commands.runs import apply_tags, open_run, run_tags, write_tags
+from tracking.commands.runs import applying, open_run, run_tags, tagging
 from tracking.queries import require_logged_models, writable
 
 MODEL_HISTORY_TAG = "mlflow.log-model.history"
@@ -63,7 +63,6 @@ def log_batch(
     found = open_run(actor, run_id)
     _write_params(run_id, kept_params)
     _write_metrics(actor, run_id, metrics)
-    apply_tags(found, kept_tags)
     if metrics or params or tags:
         points = [(p.key, repr(p.value), p.timestamp_ms, p.step, p.model_id, p.dataset_name, p.dataset_digest) for p in metrics]
         content = msgspec.json.encode([points, kept_params, kept_tags])
@@ -72,6 +71,7 @@ def log_batch(
             Event.RUN_LOGGED,
             subject=("run", run_id),
             scope=found.scope,
+            beside=applying(found, kept_tags),
             metrics=len(metrics),
             params=len(kept_params),
             tags=len(kept_tags),
@@ -94,12 +94,12 @@ def log_model(*, actor: Actor, run_id: str, model_json: str) -> None:
     value = json.dumps([*history, model], separators=(",", ":"), ensure_ascii=False)
     if len(value) > limits.MAX_RUN_TAG * 10:
         raise Invalid("The run describes too many models.")
-    write_tags(run_id, {MODEL_HISTORY_TAG: value})
     audit.record(
         actor,
         Event.RUN_TAGGED,
         subject=("run", run_id),
         scope=found.scope,
+        beside=tagging(run_id, {MODEL_HISTORY_TAG: value}),
         after={"key": MODEL_HISTORY_TAG, "models": len(history) + 1},
     )
 

@@ -14,6 +14,7 @@ from core import audit, sql
 from core.access import Actor
 from core.audit import Event
 from core.errors import Denied, Invalid, NotFound
+from core.sql import Statement
 from tracking import limits
 from tracking.clock import now_ms
 from tracking.commands.experiments import active_experiment_location
@@ -70,7 +71,7 @@ def create_run(
         f"{location.rstrip('/')}/{run_id}/artifacts",
         tags_json=msgspec.json.encode([Pair(key, value) for key, value in kept.items()]).decode(),
     )
-    sql.run(
+    run = (
         "INSERT INTO tracking_run (id, experiment_id, name, user_id_text, status, start_ms, lifecycle_stage, artifact_uri,"
         " created_by_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
@@ -85,9 +86,13 @@ def create_run(
             actor.user_id,
         ],
     )
-    write_tags(run_id, kept)
     audit.record(
-        actor, Event.RUN_CREATED, subject=("run", run_id), scope=f"experiment:{experiment_id}", after={"name": name, "tags": kept}
+        actor,
+        Event.RUN_CREATED,
+        subject=("run", run_id),
+        scope=f"experiment:{experiment_id}",
+        beside=[run, *tagging(run_id, kept)],
+        after={"name": name, "tags": kept},
     )
     return record
 
@@ -106,7 +111,7 @@ def update_run(
     if name:
         limits.check_run_name(name)
         changes["name"] = name
-        write_tags(run_id, {RUN_NAME_TAG: name})
+        sql.run(*tagging(run_id, {RUN_NAME_TAG: name})[0])
     if not changes:
         return
     columns = ", ".join(f"{column} = %s" for column in changes)
@@ -131,8 +136,14 @@ def set_run_tag(*, actor: Actor, run_id: str, key: str, value: str) -> None:
     """Set a tag of a run; the tag ``mlflow.runName`` renames it. Raises NotFound, Denied, Invalid."""
     kept = run_tags({key: value})
     found = open_run(actor, run_id)
-    apply_tags(found, kept)
-    audit.record(actor, Event.RUN_TAGGED, subject=("run", run_id), scope=found.scope, after={"key": key, "value": kept[key]})
+    audit.record(
+        actor,
+        Event.RUN_TAGGED,
+        subject=("run", run_id),
+        scope=found.scope,
+        beside=applying(found, kept),
+        after={"key": key, "value": kept[key]},
+    )
 
 
 @transaction.atomic
@@ -169,23 +180,24 @@ def run_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: value[: limits.MAX_RUN_TAG] for key, value in tags.items()}
 
 
-def apply_tags(found: OpenRun, tags: Mapping[str, str]) -> None:
-    """Set tags of an open run; the tag ``mlflow.runName`` renames it, an empty one is left out. Raises Invalid for a bad name."""
+def applying(found: OpenRun, tags: Mapping[str, str]) -> list[Statement]:
+    """Return the statements that set tags of an open run.
+
+    The tag ``mlflow.runName`` renames it, and an empty one is left out. Raises Invalid for a bad name.
+    """
     name = tags.get(RUN_NAME_TAG)
-    write_tags(found.run_id, {key: value for key, value in tags.items() if value or key != RUN_NAME_TAG})
+    statements = tagging(found.run_id, {key: value for key, value in tags.items() if value or key != RUN_NAME_TAG})
     if name and name != found.name:
         limits.check_run_name(name)
-        sql.run("UPDATE tracking_run SET name = %s WHERE id = %s", [name, found.run_id])
+        statements.append(("UPDATE tracking_run SET name = %s WHERE id = %s", [name, found.run_id]))
+    return statements
 
 
-def write_tags(run_id: str, tags: Mapping[str, str]) -> None:
-    """Set tags of a run as they are given."""
-    sql.insert(
-        "tracking_runtag",
-        {"run_id": "text", "key": "text", "value": "text"},
-        [(run_id, key, value) for key, value in tags.items()],
-        "ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value",
-    )
+def tagging(run_id: str, tags: Mapping[str, str]) -> list[Statement]:
+    """Return the statements that set tags of a run as they are given; none for no tags."""
+    rows = [(run_id, key, value) for key, value in tags.items()]
+    suffix = "ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value"
+    return [sql.insertion("tracking_runtag", {"run_id": "text", "key": "text", "value": "text"}, rows, suffix)] if rows else []
 
 
 def _move_run(actor: Actor, run_id: str, to: str, event: Event) -> None:

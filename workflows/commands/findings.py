@@ -343,6 +343,7 @@ def _record(
     FindingChange.objects.create(
         finding=finding, action=action, by_id=by, comment=comment, evidence_run=run, before=dict(before or {}), after=after
     )
+    said: dict[str, Any] = {"comment": comment, "check_run": str(run.pk) if run else ""}
     audit.record(
         actor,
         event,
@@ -350,7 +351,7 @@ def _record(
         scope=f"model:{finding.model_id}",
         before=dict(before) if before is not None else None,
         after={"model": finding.model.name, "title": finding.title, "source": str(finding.source), **after},
-        **{name: value for name, value in (("comment", comment), ("check_run", str(run.pk) if run else "")) if value},
+        **{name: value for name, value in said.items() if value},
     )
 
 

@@ -24,15 +24,15 @@ Registry = Callable[[User], ModelRegistryAPI]
 
 @dataclass(frozen=True)
 class Statements:
-    """for_metrics_apart: SQLite reads and writes numbers by a statement more. for_a_transaction: savepoint and release, in tests."""
+    """apart: one where an engine takes apart what PostgreSQL takes together. for_a_transaction: savepoint and release, in tests."""
 
-    for_metrics_apart: int
+    apart: int
     for_a_transaction: int
 
 
 @pytest.fixture
 def statements() -> Statements:
-    return Statements(for_metrics_apart=int(connection.vendor == "sqlite"), for_a_transaction=2)
+    return Statements(apart=int(connection.vendor == "sqlite"), for_a_transaction=2)
 
 
 @pytest.fixture

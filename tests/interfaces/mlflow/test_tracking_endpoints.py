@@ -72,7 +72,7 @@ def test_a_number_that_nobody_can_mean_is_refused(api, experiment, run_id, wrong
 
 def test_reads_are_one_statement_beside_the_sign_in(api, experiment, run_id, django_assert_num_queries, statements) -> None:
     api.post("runs/log-batch", {"run_id": run_id, "metrics": [{"key": "m", "value": 1, "timestamp": 1}]})
-    more = statements.for_metrics_apart
+    more = statements.apart
     for count, call in (
         (2 + more, lambda: api.get("runs/get", run_id=run_id)),
         (2 + more, lambda: api.post("runs/search", {"experiment_ids": [experiment], "filter": "metrics.m > 0"})),
@@ -89,16 +89,16 @@ def test_writes_are_few_statements_with_their_event(api, experiment, run_id, dja
     api.post("runs/set-tag", {"run_id": run_id, "key": "warm", "value": "up"})
     frame = 2 + statements.for_a_transaction  # the sign-in and the event
     for count, call in (
-        (frame + 2, lambda: api.post("runs/set-tag", {"run_id": run_id, "key": "a", "value": "b"})),
+        (frame + 1 + statements.apart, lambda: api.post("runs/set-tag", {"run_id": run_id, "key": "a", "value": "b"})),
         (
-            frame + 2 + statements.for_metrics_apart,
+            frame + 2 + statements.apart,
             lambda: api.post("runs/log-metric", {"run_id": run_id, "key": "m", "value": 1, "timestamp": 1}),
         ),
         (
-            frame + 3 + statements.for_metrics_apart,
+            frame + 3 + statements.apart,
             lambda: api.post("runs/log-batch", {"run_id": run_id, "metrics": metrics, "params": params}),
         ),
-        (frame + 3, lambda: api.post("runs/create", {"experiment_id": experiment})),
+        (frame + 1 + 2 * statements.apart, lambda: api.post("runs/create", {"experiment_id": experiment})),
     ):
         with django_assert_num_queries(count):
             call()
