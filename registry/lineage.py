@@ -139,11 +139,10 @@ def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datet
         given = ", ".join(["(%s, %s, %s, %s)"] * len(some))
         run(
             f"""INSERT INTO registry_lineageedge (source_id, target_id, kind, valid_from, digest)
-                SELECT cause.id, effect.id, given.column3, {moment}, given.column4
-                  FROM (VALUES {given}) given
-                  JOIN registry_lineagenode cause ON cause.key = given.column1
-                  JOIN registry_lineagenode effect ON effect.key = given.column2
-                 WHERE TRUE ORDER BY cause.id, effect.id ON CONFLICT DO NOTHING""",
+                SELECT (SELECT id FROM registry_lineagenode WHERE key = given.column1) AS cause,
+                       (SELECT id FROM registry_lineagenode WHERE key = given.column2) AS effect,
+                       given.column3, {moment}, given.column4
+                  FROM (VALUES {given}) given WHERE TRUE ORDER BY cause, effect ON CONFLICT DO NOTHING""",
             [since, *(part for edge in some for part in edge)],
         )
 

@@ -44,13 +44,20 @@ class Experiment(models.Model):
 class ExperimentUserPermission(UserObjectPermissionBase):
     """A person's right on one experiment."""
 
-    content_object = models.ForeignKey(Experiment, on_delete=models.CASCADE)
+    content_object = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False)
+
+    class Meta(UserObjectPermissionBase.Meta):
+        # Asked with every request: of one object, this person, these rights.
+        indexes = [models.Index(fields=["content_object", "user", "permission"], name="experiment_right_of_user")]
 
 
 class ExperimentGroupPermission(GroupObjectPermissionBase):
     """A group's right on one experiment."""
 
-    content_object = models.ForeignKey(Experiment, on_delete=models.CASCADE)
+    content_object = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False)
+
+    class Meta(GroupObjectPermissionBase.Meta):
+        indexes = [models.Index(fields=["content_object", "group", "permission"], name="experiment_right_of_group")]
 
 
 class ExperimentTag(models.Model):

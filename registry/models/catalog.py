@@ -54,13 +54,20 @@ class RegisteredModel(models.Model):
 class ModelUserPermission(UserObjectPermissionBase):
     """A person's right on one registered model."""
 
-    content_object = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE)
+    content_object = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, db_index=False)
+
+    class Meta(UserObjectPermissionBase.Meta):
+        # Asked with every request: of one object, this person, these rights.
+        indexes = [models.Index(fields=["content_object", "user", "permission"], name="model_right_of_user")]
 
 
 class ModelGroupPermission(GroupObjectPermissionBase):
     """A group's right on one registered model."""
 
-    content_object = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE)
+    content_object = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, db_index=False)
+
+    class Meta(GroupObjectPermissionBase.Meta):
+        indexes = [models.Index(fields=["content_object", "group", "permission"], name="model_right_of_group")]
 
 
 class RegisteredModelTag(models.Model):
