@@ -34,8 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         load.require_wrk()
         results = _run(given, folder)
-        if given.json:
-            given.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
+        _keep(results, given)
+        if given.once:
+            apart = folder / "once"
+            apart.mkdir()
+            results.once = once.measure(apart, os.environ.get("BENCH_DATABASE_URL", ""), given.against)
+            print("\n" + "\n".join(report.once_lines(results)), flush=True)
+            _keep(results, given)
         if given.write_docs:
             report.write_page(results, _engine())
         if failed := results.errors():
@@ -52,6 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+def _keep(results: Results, given: argparse.Namespace) -> None:
+    if given.json:
+        given.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -113,11 +123,6 @@ def _run(given: argparse.Namespace, folder: Path) -> Results:
         for operation in given.ops:
             _measure(operation, compared, data, given, folder, results)
             print("\n".join(report.lines(results, operation.name)), flush=True)
-    if given.once:
-        apart = folder / "once"
-        apart.mkdir()
-        results.once = once.measure(apart, os.environ.get("BENCH_DATABASE_URL", ""), given.against)
-        print("\n" + "\n".join(report.once_lines(results)), flush=True)
     return results
 
 

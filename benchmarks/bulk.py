@@ -178,6 +178,8 @@ def fill_mlflow(database: str, artifacts: str, order: Order) -> None:
             ),
         )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # As the database would be after a while: PostgreSQL sees to it by itself, but not within seconds.
+        connection.execute(sqlalchemy.text("VACUUM"))
         connection.execute(sqlalchemy.text("ANALYZE"))
     engine.dispose()
 
@@ -282,6 +284,7 @@ def fill_countersign(order: Order) -> None:
             for run, key, step in _points(size)
         )
     with connection.cursor() as cursor:
+        cursor.execute("VACUUM")  # as in fill_mlflow
         cursor.execute("ANALYZE")
 
 

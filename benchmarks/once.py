@@ -50,7 +50,7 @@ def _of(starting: AbstractContextManager[Server], file_bytes: int) -> Once:
     with starting as server:
         time.sleep(_SETTLED_SECONDS)
         memory = processes.memory_mb(server.roots)
-        experiment = str(server.client().ask(post("experiments/create", name="large files"))["experiment_id"])
+        experiment = str(server.client().ask(post("experiments/create", name=f"large files, {server.name}"))["experiment_id"])
         before = processes.watch_peak(server.roots)
         rates = [
             _large_file(server, f"{FILES}{experiment}/large/{time_no}.bin", time_no, file_bytes) for time_no in range(_TIMES)
