@@ -293,7 +293,7 @@ OPERATIONS: dict[str, Operation] = {
     operation.name: operation
     for operation in (
         Operation("get_model_version", _get_version, expect=_is_version),
-        Operation("get_model_version_alone", _get_version, expect=_is_version, alone=True),
+        Operation("one_connection", _get_version, expect=_is_version, alone=True),
         Operation("get_by_alias", _get_alias, expect=_is_champion),
         Operation("get_latest_versions", _get_latest, expect=_is_latest),
         Operation("search_models", _search_models, expect=_are_models),

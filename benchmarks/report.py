@@ -95,7 +95,8 @@ def once_lines(results: Results) -> list[str]:
 def write_page(results: Results, engine: str) -> None:
     """Put the tables of an engine into docs/benchmarks.md. Raises ValueError where the page has no place for them."""
     text = PAGE.read_text()
-    for name, table in ((engine, markdown(results)), (f"{engine}, once", once_markdown(results))):
+    tables = [(engine, markdown(results)), *([(f"{engine}, once", once_markdown(results))] if results.once else [])]
+    for name, table in tables:
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not place.search(text):
             raise ValueError(f"{PAGE} has no place for {name}")

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import once as occasions
 from benchmarks import report
 from benchmarks.client import Request
 from benchmarks.load import Measured, measure
+from benchmarks.once import Once
 from benchmarks.operations import OPERATIONS
 from benchmarks.report import Results
 from benchmarks.servers import FASTEST, OURS
@@ -141,6 +143,27 @@ def test_the_documents_get_ratios_and_no_times(monkeypatch: pytest.MonkeyPatch, 
     assert "old" not in text and "kept" in text and text.startswith("before\n") and "1234" not in text
     with pytest.raises(ValueError, match="no place for Oracle"):
         report.write_page(_results(2.0, 1.0), "Oracle")
+
+
+def test_what_is_measured_once_is_told_as_ratios_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text("<!-- SQLite -->\n<!-- end -->\n<!-- SQLite, once -->\nold\n<!-- end -->\n")
+    monkeypatch.setattr(report, "PAGE", page)
+    results = _results(1234.0, 300.0)
+    results.once = {OURS: Once(2.0, 100.0, 600.0, 2000.0, 20.0), FASTEST: Once(8.0, 550.0, 300.0, 1900.0, 8.0)}
+    report.write_page(results, "SQLite")
+    told = page.read_text().partition("<!-- SQLite, once -->\n")[2].splitlines()
+    assert [line.split("|")[2].strip() for line in told[2:6]] == ["4.0x", "5.5x", "2.0x", "1.1x"]
+    assert results.as_json()["once"][OURS]["start_seconds"] == 2.0
+
+
+@once
+@needs_mlflow
+def test_a_large_file_and_the_memory_it_takes_are_measured(tmp_path: Path) -> None:
+    found = occasions.measure(tmp_path, "", [], file_bytes=8_388_608)[OURS]
+    assert found.start_seconds > 0 and found.memory_mb > 20
+    assert found.upload_mb_s > 1 and found.download_mb_s > 1 and found.growth_mb < 32
+    assert _processes_in(tmp_path) == []
 
 
 def test_every_operation_is_in_the_documents_for_both_engines() -> None:
