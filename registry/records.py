@@ -14,7 +14,7 @@ from core.access import Actor, Permission
 from core.errors import Invalid, NotFound
 from core.sql import as_text, fetch, json_array, json_object
 from registry import names, search
-from registry.models import RegisteredModel, Stage
+from registry.models import ModelVersion, RegisteredModel, Stage
 
 
 class Tag(msgspec.Struct, frozen=True):
@@ -98,6 +98,13 @@ def get_version(actor: Actor, name: str, number: str | int) -> VersionRecord:
         names.model_name(name)
         raise NotFound(f"There is no version {number} of a registered model {name!r}, or you may not see it.")
     return _version(found[0])
+
+
+def of_new_version(version: ModelVersion, stage: str, tags: Mapping[str, str]) -> VersionRecord:
+    """Return a version that was registered just now, as it would be read."""
+    plain = (getattr(version, column) for column in _PLAIN[2:])
+    listed = [Tag(key, value) for key, value in tags.items()]
+    return VersionRecord(*(version.model.name, version.number, stage, *plain, listed))
 
 
 def version_by_alias(actor: Actor, name: str, alias: str) -> VersionRecord:

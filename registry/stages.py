@@ -8,7 +8,7 @@ from django.db import connection
 
 from core.access import Actor
 from core.errors import Invalid
-from core.sql import Statement
+from core.sql import Statement, fetch
 from registry.models import ModelVersion, Stage, StageAssignment, StageTransition
 
 _DEFAULT_STAGES = ("None", "Staging", "Production", "Archived")
@@ -31,6 +31,12 @@ def canonical_stage(name: str) -> str:
         if known.lower() == name.lower():
             return known
     raise Invalid(f"There is no stage {name!r}; the stages are {', '.join(names)}.", code="unknown_stage")
+
+
+def initial() -> str:
+    """Return the stage in which every version begins."""
+    ((name,),) = fetch("SELECT name FROM registry_stage WHERE is_initial")
+    return str(name)
 
 
 def beginning(version: ModelVersion, *, actor: Actor, at: datetime) -> Statement:

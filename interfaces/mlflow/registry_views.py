@@ -12,7 +12,7 @@ from interfaces.mlflow import paging
 from interfaces.mlflow.artifact_views import send
 from interfaces.mlflow.messages import I64, KeyValue, Message, mapping, present
 from interfaces.mlflow.routing import Route
-from registry import commands, names, queries, records
+from registry import commands, names, queries, records, stages
 from registry.records import ModelRecord, VersionRecord
 from workflows.commands import catalog
 
@@ -188,17 +188,18 @@ def version_by_alias(actor: Actor, message: OfAlias) -> dict[str, Any]:
 
 def create_version(actor: Actor, message: CreateVersion) -> dict[str, Any]:
     """Register the next version of a model."""
+    tags = mapping(message.tags)
     version = commands.register_version(
         actor=actor,
         model_name=message.name,
         source=message.source,
         run_id=message.run_id,
-        tags=mapping(message.tags),
+        tags=tags,
         run_link=message.run_link or "",
         description=message.description or "",
         logged_model_id=message.model_id,
     )
-    return {"model_version": _version(records.get_version(actor, message.name, version.number))}
+    return {"model_version": _version(records.of_new_version(version, stages.initial(), tags))}
 
 
 def get_version(actor: Actor, message: OfVersion) -> dict[str, Any]:
