@@ -54,10 +54,16 @@ class Migration(migrations.Migration):
             name='model',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='waivers', to='registry.registeredmodel'),
         ),
+        # PostgreSQL's index of this constraint looks like the one that goes, and Django would drop it too.
+        migrations.RemoveConstraint(model_name='waiverruling', name='a_waiver_is_approved_or_refused'),
         migrations.AlterField(
             model_name='waiverruling',
             name='waiver',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='rulings', to='governance.waiver'),
+        ),
+        migrations.AddConstraint(
+            model_name='waiverruling',
+            constraint=models.UniqueConstraint(condition=models.Q(('verdict__in', ['approved', 'refused'])), fields=('waiver',), name='a_waiver_is_approved_or_refused'),
         ),
         append_only("governance_evidencetable", "governance_measurement", "governance_modelcard", "governance_policyrevision", "governance_waiver", "governance_waiverruling"),
     ]

@@ -66,3 +66,13 @@ def test_no_later_migration_makes_a_table_changeable_again() -> None:
     assert len(tables) > 15
     there = _triggers()
     assert not [table for table in tables for verb in ("update", "delete") if (table, f"{table}_no_{verb}") not in there]
+
+
+@pytest.mark.django_db
+def test_the_database_has_every_constraint_and_index_that_the_models_name() -> None:
+    missing = []
+    with connection.cursor() as cursor:
+        for model in _own_models():
+            there = connection.introspection.get_constraints(cursor, model._meta.db_table)
+            missing += [named.name for named in (*model._meta.constraints, *model._meta.indexes) if named.name not in there]
+    assert not missing, "a migration lost them"

@@ -164,7 +164,7 @@ def test_nothing_that_is_sent_breaks_the_server(stack: Stack, people: dict[str, 
     assert "Traceback" not in log, log[-6000:]
     stack.require_alive()
     # Much of it is refused, as it should be; if all of it were, nothing behind the parser would have been tried.
-    assert statuses[200] > REQUESTS / 25, statuses
+    assert statuses[200] >= REQUESTS / 100, statuses
 
 
 def test_the_database_is_unharmed_and_the_server_does_its_work(stack: Stack, people: dict[str, str]) -> None:
