@@ -15,33 +15,21 @@ M = TypeVar("M", bound=Model)
 
 # Tag values may be long, and an index row may not: the index holds, and a search first compares, this many characters.
 INDEXED_VALUE_CHARACTERS = 64
-# Few enough that no row's columns exceed what a statement may have as parameters.
-_ROWS_OF_AN_INSERT = 1000
-
-
-def insert(rows: Sequence[Model], suffix: str = "") -> list[int]:
-    """Insert rows of one kind by one statement and return their ids; ``bulk_create`` takes longer to build it than this to run.
-
-    suffix: such as ``ON CONFLICT DO NOTHING``; the ids of rows that it leaves out are not among those returned.
-    """
-    ids: list[int] = []
-    for i in range(0, len(rows), _ROWS_OF_AN_INSERT):
-        some = rows[i : i + _ROWS_OF_AN_INSERT]
-        head, fields = _columns_of(type(some[0]))
-        row_marks = f"({', '.join(['%s'] * len(fields))})"
-        here = database()
-        values = [f.get_db_prep_save(getattr(row, f.attname), here) for row in some for f in fields]
-        ids += [pk for (pk,) in fetch(f"{head} VALUES {', '.join([row_marks] * len(some))} {suffix} RETURNING id", values)]
-    return ids
 
 
 def insert_one(row: M, suffix: str = "") -> M | None:
-    """Insert a row and return it with its id, or None if ``suffix`` left it out."""
-    ids = insert([row], suffix)
-    if not ids:
+    """Insert a row by one statement and return it with its id, or None if ``suffix``, such as ``ON CONFLICT DO NOTHING``, left it out.
+
+    ``save`` takes longer to build that statement than the database to run it.
+    """
+    head, fields = _columns_of(type(row))
+    here = database()
+    values = [field.get_db_prep_save(getattr(row, field.attname), here) for field in fields]
+    found = fetch(f"{head} VALUES ({', '.join(['%s'] * len(fields))}) {suffix} RETURNING id", values)
+    if not found:
         return None
-    row.pk = ids[0]
-    row._state.adding, row._state.db = False, connection.alias
+    ((row.pk,),) = found
+    row._state.adding, row._state.db = False, here.alias
     return row
 
 

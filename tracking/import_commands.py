@@ -18,22 +18,12 @@ from core import access, audit, sql
 from core.access import Actor, Permission
 from core.audit import Change, Event
 from core.errors import Conflict, NotFound
+from tracking.commands.run_data import POINT_COLUMNS, REPLACE_OLDER
 from tracking.defaults import DEFAULT_EXPERIMENT_ID
 from tracking.models import Experiment, ExperimentTag, Imported, ImportedKind, ImportOrigin
 from tracking.moving import MovedExperiment, MovedLoggedModel, MovedPoint, MovedRun, mark
 
 _PAIR = {"key": "text", "value": "text"}
-_POINT = {
-    "run_id": "text",
-    "key": "text",
-    "timestamp_ms": "bigint",
-    "step": "bigint",
-    "value": "float8",
-    "is_nan": "boolean",
-    "model_id": "text",
-    "dataset_name": "text",
-    "dataset_digest": "text",
-}
 _SAME_POINT = ("run_id", "key", "timestamp_ms", "step", "value", "is_nan")
 
 
@@ -147,22 +137,19 @@ def import_points(*, actor: Actor, points: Sequence[MovedPoint], again: bool = F
     rows = [(p.run_id, p.key, p.timestamp_ms, p.step, p.value, p.is_nan, "", "", "") for p in points]
     if again:
         # A point that was measured on a model is here with the model's id.
-        _insert_unless_there("tracking_metricpoint", _POINT, rows, _SAME_POINT)
+        _insert_unless_there("tracking_metricpoint", POINT_COLUMNS, rows, _SAME_POINT)
     else:
-        sql.insert_many("tracking_metricpoint", _POINT, rows, "ON CONFLICT DO NOTHING")
+        sql.insert_many("tracking_metricpoint", POINT_COLUMNS, rows, "ON CONFLICT DO NOTHING")
     latest: dict[tuple[str, str], MovedPoint] = {}
     for p in points:
         held = latest.get((p.run_id, p.key))
         if held is None or (p.step, p.timestamp_ms, p.value) > (held.step, held.timestamp_ms, held.value):
             latest[p.run_id, p.key] = p
-    assigned = ", ".join(f"{name} = excluded.{name}" for name in list(_POINT)[2:])
     sql.insert_many(
         "tracking_latestmetric",
-        _POINT,
+        POINT_COLUMNS,
         [(p.run_id, p.key, p.timestamp_ms, p.step, p.value, p.is_nan, "", "", "") for p in latest.values()],
-        f"ON CONFLICT (run_id, key) DO UPDATE SET {assigned}"
-        " WHERE (excluded.step, excluded.timestamp_ms, excluded.value)"
-        " > (tracking_latestmetric.step, tracking_latestmetric.timestamp_ms, tracking_latestmetric.value)",
+        REPLACE_OLDER,
     )
 
 
@@ -186,7 +173,7 @@ def import_model_points(*, actor: Actor, points: Sequence[MovedPoint]) -> None:
                 )
             if all(model_id for _, model_id in held):  # another model was measured with the same outcome, or the run has no such
                 is_nan = held[0][0] if held else False
-                sql.insert("tracking_metricpoint", _POINT, [(*which, bool(is_nan), *about)], "ON CONFLICT DO NOTHING")
+                sql.insert("tracking_metricpoint", POINT_COLUMNS, [(*which, bool(is_nan), *about)], "ON CONFLICT DO NOTHING")
 
 
 @transaction.atomic

@@ -146,8 +146,8 @@ def _write_metrics(actor: Actor, run_id: str, metrics: Sequence[MetricPoint]) ->
             point.newest = True
         sql.run(_INSERT_BOTH, [msgspec.json.encode(points).decode(), run_id, run_id])
         return
-    for table, some, suffix in (("tracking_metricpoint", points, _KEEP), ("tracking_latestmetric", newest, _REPLACE)):
-        sql.insert(table, _COLUMNS, [(run_id, *msgspec.structs.astuple(point)[:-1]) for point in some], suffix)
+    for table, some, suffix in (("tracking_metricpoint", points, _KEEP), ("tracking_latestmetric", newest, REPLACE_OLDER)):
+        sql.insert(table, POINT_COLUMNS, [(run_id, *msgspec.structs.astuple(point)[:-1]) for point in some], suffix)
 
 
 class _Point(msgspec.Struct, omit_defaults=True, gc=False):
@@ -164,7 +164,7 @@ class _Point(msgspec.Struct, omit_defaults=True, gc=False):
     newest: bool = False
 
 
-_COLUMNS = {
+POINT_COLUMNS = {
     "run_id": "text",
     "key": "text",
     "timestamp_ms": "bigint",
@@ -176,7 +176,7 @@ _COLUMNS = {
     "dataset_digest": "text",
 }
 _KEEP = "ON CONFLICT DO NOTHING"
-_REPLACE = f"""ON CONFLICT (run_id, key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in list(_COLUMNS)[2:])}
+REPLACE_OLDER = f"""ON CONFLICT (run_id, key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in list(POINT_COLUMNS)[2:])}
  WHERE (excluded.step, excluded.timestamp_ms, excluded.value)
  > (tracking_latestmetric.step, tracking_latestmetric.timestamp_ms, tracking_latestmetric.value)"""
 # PostgreSQL reads the points once for both tables; what they leave out has its default.
@@ -184,11 +184,11 @@ _GIVEN = """key, timestamp_ms, step, value, COALESCE(is_nan, FALSE), COALESCE(mo
  COALESCE(dataset_digest, '')"""
 _INSERT_BOTH = f"""WITH given AS MATERIALIZED (
    SELECT * FROM json_to_recordset(%s::json)
-       AS t({", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items() if name != "run_id")}, newest boolean)
+       AS t({", ".join(f"{name} {kind}" for name, kind in POINT_COLUMNS.items() if name != "run_id")}, newest boolean)
  ), kept AS (
-   INSERT INTO tracking_metricpoint ({", ".join(_COLUMNS)}) SELECT %s::text, {_GIVEN} FROM given {_KEEP}
+   INSERT INTO tracking_metricpoint ({", ".join(POINT_COLUMNS)}) SELECT %s::text, {_GIVEN} FROM given {_KEEP}
  )
- INSERT INTO tracking_latestmetric ({", ".join(_COLUMNS)}) SELECT %s::text, {_GIVEN} FROM given WHERE newest {_REPLACE}"""
+ INSERT INTO tracking_latestmetric ({", ".join(POINT_COLUMNS)}) SELECT %s::text, {_GIVEN} FROM given WHERE newest {REPLACE_OLDER}"""
 
 
 def _json(text: str) -> Any:
