@@ -156,6 +156,6 @@ def test_without_a_secret_nothing_is_signed_and_without_the_key_nothing_is_sent(
     settings.SECRET_KEY = "another key of this installation, long enough"
     lost = commands.try_out(actor=actor(pat), endpoint_id=signed.endpoint.pk)
     assert "Give the secret again" in lost.error and len(receiver.requests) == 1
-    commands.change_endpoint(actor=actor(pat), endpoint_id=signed.endpoint.pk, secret="new")
+    commands.change_endpoint(actor=actor(pat), endpoint_id=signed.endpoint.pk, secret="a newer secret")
     assert not commands.try_out(actor=actor(pat), endpoint_id=signed.endpoint.pk).error
-    assert fresh(signed).sealed_secret and "new" not in fresh(signed).sealed_secret
+    assert fresh(signed).sealed_secret and "newer secret" not in fresh(signed).sealed_secret
