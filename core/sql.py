@@ -34,6 +34,20 @@ def fetch(statement: str, parameters: Parameters = ()) -> list[Row]:
     return list(cursor.fetchall())
 
 
+def fetch_unprepared(statement: str, parameters: Parameters = ()) -> list[Row]:
+    """Return all rows of a statement whose best plan depends on the values searched for.
+
+    PostgreSQL keeps one plan for all values of a statement that it has prepared; for these it must look at the values.
+    """
+    here = database()
+    if not is_postgresql() or here.queries_logged:
+        return fetch(statement, parameters)
+    cursor = _cursor()
+    with here.wrap_database_errors:
+        cursor.cursor.execute(statement, parameters, prepare=False)
+    return list(cursor.fetchall())
+
+
 def fetch_one(statement: str, parameters: Parameters = ()) -> Row | None:
     """Return the first row of a statement, or None."""
     found = fetch(statement, parameters)

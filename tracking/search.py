@@ -165,7 +165,7 @@ class Statement:
         named = "".join(f", {expression} AS s{at}" for at, (expression, _, _) in enumerate(keys))
         order = ", ".join(f"{part}" for part in self.sort)
         outer = ", ".join(f"page.s{at} {direction}" for at, (_, _, direction) in enumerate(keys))
-        return sql.fetch(
+        return sql.fetch_unprepared(
             f"WITH page AS (SELECT {alias}.id AS chosen{named} FROM {table} {' '.join(self.joins)}"
             f" WHERE {' AND '.join(self.conditions)} ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d})"
             f" SELECT {columns} FROM page JOIN {table} ON {alias}.id = page.chosen ORDER BY {outer}",

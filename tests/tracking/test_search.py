@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from core import sql
 from core.errors import Invalid
 from tests.cast import actor
+from tests.plans import explained, most_rows
 from tracking import logged_models, search
 from tracking.commands import experiments, lineage, run_data
 from tracking.commands import runs as run_commands
@@ -168,3 +174,34 @@ def test_logged_models_are_found_by_their_metrics(dana) -> None:
         find("metrics.acc LIKE 'a'")
     with pytest.raises(Invalid):
         find("", [search.ModelOrder("nope")])
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="asks PostgreSQL how it reads")
+def test_a_page_of_ten_thousand_runs_is_found_without_reading_them_all(dana) -> None:
+    """The value of a parameter that a quarter of them have, and a metric: rows are looked at in their order until the page is full."""
+    who = actor(dana)
+    experiment = experiments.create_experiment(actor=who, name="many")
+    run_id = run_commands.create_run(actor=who, experiment_id=experiment).run_id
+    row = sql.fetch_one("SELECT * FROM tracking_run WHERE id = %s", [run_id])
+    with connection.cursor() as cursor:
+        names = [column.name for column in connection.introspection.get_table_description(cursor, "tracking_run")]
+        assert row is not None and len(names) == len(row)
+        copied = ", ".join({"id": "md5(n::text)", "start_ms": "n"}.get(name, f"r.{name}") for name in names)
+        cursor.execute(
+            f"INSERT INTO tracking_run ({', '.join(names)}) SELECT {copied} FROM tracking_run r, generate_series(1, 10000) n", []
+        )
+        cursor.execute(
+            "INSERT INTO tracking_param (run_id, key, value) SELECT md5(n::text), 'p' || k, 'v' || (n % 4 + k)"
+            " FROM generate_series(1, 10000) n, generate_series(1, 10) k"
+        )
+        cursor.execute(
+            "INSERT INTO tracking_latestmetric (run_id, key, timestamp_ms, step, value, is_nan, model_id, dataset_name, dataset_digest)"
+            " SELECT md5(n::text), 'm' || k, 1, 0, n % 100 / 100.0, false, '', '', ''"
+            " FROM generate_series(1, 10000) n, generate_series(1, 5) k"
+        )
+        cursor.execute("ANALYZE")
+        with CaptureQueriesContext(connection) as captured:
+            found = search.runs(who, experiment_ids=[experiment], filter_text="params.p3 = 'v4' AND metrics.m2 > 0.5", limit=100)
+        assert len(found) == 100
+    plan = explained(captured[0]["sql"])
+    assert most_rows(plan) < 2_000, json.dumps(plan, indent=1)
