@@ -110,7 +110,7 @@ def _database() -> dict[str, Any]:
         }
         return dict(given)
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "core.sqlite",
         "NAME": HOME / "countersign.sqlite3",
         "CONN_MAX_AGE": None,
         "OPTIONS": {

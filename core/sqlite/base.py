@@ -1,0 +1,115 @@
+"""SQLite with a queue of writers: Django's backend, whose transactions wait for one another in the order they came.
+
+SQLite has a waiting writer ask again after ever longer pauses, so under load chance decides who writes next: a few wait for seconds
+while the lock is free most of the time. Here a writer takes an advisory lock on a file beside the database before it begins, and the
+kernel wakes the first who waits when the one before has committed (flock(2)). Whoever does not take part, such as a backup
+with SQLite's own program, is still waited for as SQLite does it. The lock goes with the process that held it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.db.backends.sqlite3 import base
+from django.db.utils import OperationalError
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """A connection whose transactions queue. An in-memory database has no others to wait for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._turn: _Turn | None = None
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Connect, with a place in the queue of this file's writers."""
+        connection = super().get_new_connection(conn_params)
+        if not self.is_in_memory_db():
+            self._turn = _Turn(Path(conn_params["database"]), patience=conn_params.get("timeout", 5.0))
+        return connection
+
+    def _start_transaction_under_autocommit(self) -> None:
+        if self._turn is None:
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]  # the stubs leave it out
+            return
+        self._turn.take()
+        try:
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]  # the stubs leave it out
+        except BaseException:
+            self._turn.give()
+            raise
+
+    def _commit(self) -> None:
+        # If it fails, a rollback follows.
+        super()._commit()  # type: ignore[misc]  # the stubs leave it out
+        self._give_turn()
+
+    def _rollback(self) -> None:
+        try:
+            super()._rollback()  # type: ignore[misc]  # the stubs leave it out
+        finally:
+            self._give_turn()
+
+    def _close(self) -> None:
+        try:
+            super()._close()  # type: ignore[misc]  # the stubs leave it out
+        finally:
+            if self._turn is not None:
+                self._turn.leave()
+                self._turn = None
+
+    def _give_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.give()
+
+
+class _Turn:
+    """A connection's place in the queue. patience: seconds that it waits for the other threads of its process."""
+
+    def __init__(self, database: Path, patience: float) -> None:
+        self._database = database
+        self._file = os.open(database.with_name(database.name + "-queue"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._patience = patience
+        self._mine = False
+
+    def take(self) -> None:
+        """Wait until it is this connection's turn. Raises OperationalError as SQLite would if that takes too long.
+
+        One thread of a process waits for the other processes, and the others for that one: the kernel's lock knows no time limit.
+        """
+        threads = _threads(self._database)
+        if not threads.acquire(timeout=self._patience):
+            raise OperationalError("database is locked")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except BaseException:
+            threads.release()
+            raise
+        self._mine = True
+
+    def give(self) -> None:
+        """Let the next one write. Does nothing without the turn."""
+        if self._mine:
+            self._mine = False
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            _threads(self._database).release()
+
+    def leave(self) -> None:
+        """Give up the place."""
+        self.give()
+        os.close(self._file)
+
+
+@cache
+def _threads(database: Path) -> threading.Lock:
+    """Return the lock that the threads of this process wait for."""
+    return threading.Lock()
+
+
+# A thread that held one lives on in the parent alone.
+os.register_at_fork(after_in_child=_threads.cache_clear)
