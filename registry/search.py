@@ -107,7 +107,8 @@ def _condition(clauses: list[Clause], columns: Mapping[str, str], tags: str, own
 
 
 def _tag(clause: Clause, tags: str, owner: str, row: str) -> Condition:
-    condition, values = _compare("t.value", clause)
+    # SQLite would put a value that is asked for in the place of a plain column, and know the index's expression no more.
+    condition, values = _compare("t.value" if is_postgresql() else "+t.value", clause)
     if clause.comparator == "=":  # lets the index on the beginning of the value find the rows
         condition = f"{value_prefix('t.value')} = {value_prefix('%s')} AND {condition}"
         values = [*values, *values]

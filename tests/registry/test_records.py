@@ -188,3 +188,14 @@ def test_a_long_tag_value_is_compared_whole(credit: RegisteredModel, someone: Ac
     commands.set_model_tag(actor=someone, name="credit", key="k", value=long + "a")
     assert len(records.search_models(someone, f"tags.k = '{long}a'", limit=10)) == 1
     assert records.search_models(someone, f"tags.k = '{long}b'", limit=10) == []
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="asks SQLite how it reads; PostgreSQL chooses by what it counted")
+def test_a_tag_is_found_by_the_index_on_its_value(filled: Actor) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        found = records.search_versions(filled, "tags.nth = '1'", limit=100)
+    assert len(found) == 1
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {captured[-1]['sql']}")
+        steps = [row[3] for row in cursor.fetchall()]
+    assert "SEARCH t USING INDEX version_tag_value (key=? AND <expr>=?)" in steps, steps
