@@ -7,6 +7,7 @@ import io
 import os
 import tempfile
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -205,9 +206,16 @@ def _spool(source: Source, expected_bytes: int | None, folder: Path) -> Received
     handle, name = tempfile.mkstemp(dir=folder, prefix="upload-")
     temporary, seen, size, sent = Path(name), hashlib.sha256(), 0, 0
     try:
-        with os.fdopen(handle, "wb", buffering=0) as target:
+        with os.fdopen(handle, "wb", buffering=0) as target, ThreadPoolExecutor(1) as beside:
+            hashed: Future[None] | None = None
             while block := _read(source):
-                seen.update(block)
+                # A block is hashed while it is written and the next one comes; a file of one block is not worth a thread.
+                if hashed is not None:
+                    hashed.result()
+                if size:
+                    hashed = beside.submit(seen.update, block)
+                else:
+                    seen.update(block)
                 _write(target, block)
                 size += len(block)
                 if expected_bytes is not None and size > expected_bytes:
@@ -218,6 +226,7 @@ def _spool(source: Source, expected_bytes: int | None, folder: Path) -> Received
             if expected_bytes is not None and size != expected_bytes:
                 raise Invalid(f"The upload was cut off after {size} of {expected_bytes} bytes; nothing was kept.", code="cut_off")
             os.fsync(target.fileno())
+        # The thread has ended with its pool, and so has hashed all.
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -241,7 +250,8 @@ def _write_back(handle: int, start: int, length: int) -> None:
     """Have the disk begin to write this part, so that the sync at the end waits for the rest alone.
 
     The advice says that the pages are not needed, and Linux starts to write those that are dirty; where it is not known, the
-    sync does it all.
+    sync does it all. Advice that covered what is written already would drop it: a quicker upload where fresh memory is dear, and a
+    first download from the disk, which the checks that follow a registration would pay for.
     """
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(handle, start, length, os.POSIX_FADV_DONTNEED)

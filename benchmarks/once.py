@@ -7,6 +7,7 @@ server alone too, since that is what is compared; what the workers beside it hol
 from __future__ import annotations
 
 import http.client
+import os
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -63,9 +64,10 @@ def _of(starting: AbstractContextManager[Server], file_bytes: int) -> Once:
 def _large_file(server: Server, path: str, number: int, file_bytes: int) -> tuple[float, float]:
     """Send a file and fetch it; return megabytes a second of both. Raises WrongAnswer."""
     # Another content each time, since equal content is kept once.
-    block = number.to_bytes(8, "big") * (_BLOCK // 8)
+    content = number.to_bytes(8, "big") * (file_bytes // 8)
+    os.sync()  # what was written before is not to be waited for by what is written now
     began = time.perf_counter()
-    status, _ = _ask(server, "PUT", path, block * (file_bytes // _BLOCK))
+    status, _ = _ask(server, "PUT", path, content)
     sent = time.perf_counter()
     if status != 200:
         raise WrongAnswer(f"{server.name}: PUT {path}: {status}")
