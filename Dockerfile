@@ -42,6 +42,8 @@ RUN apt-get update \
     && apt-get install --no-install-recommends --yes bubblewrap \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build-worker /opt/venv /opt/venv
+# Builds the environments of models whose pins the worker does not satisfy.
+COPY --from=build-worker /usr/local/bin/uv /usr/local/bin/uv
 COPY . .
 USER 10001
 ENV COUNTERSIGN_ENV=production

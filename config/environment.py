@@ -69,6 +69,18 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("SANDBOX_MEMORY_MB", "integer", "4096", "memory one check may use, in MiB"),
     Variable("SANDBOX_WALL_SECONDS", "integer", "600", "wall-clock seconds one check may take"),
     Variable(
+        "MODEL_ENVIRONMENTS",
+        "text",
+        "build",
+        "`build`: a model whose pins the worker does not satisfy is checked in an environment built from them by uv; `own`: only in the worker's",
+    ),
+    Variable(
+        "MODEL_INDEX_URL",
+        "url",
+        "",
+        "package index that these environments are built from; empty means the one that `UV_DEFAULT_INDEX` names",
+    ),
+    Variable(
         "WEBHOOKS_ALLOW_PRIVATE",
         "flag",
         "false",
@@ -172,6 +184,8 @@ def _parse(variable: Variable, raw: str) -> Any:
         raise ValueError(f"expected redis:// or rediss://, got {raw!r}")
     if variable.name == "PUBLIC_URL" and raw and urlsplit(raw).scheme not in ("http", "https"):
         raise ValueError(f"expected an http or https address, got {raw!r}")
+    if variable.name == "MODEL_ENVIRONMENTS" and raw not in ("build", "own"):
+        raise ValueError(f"expected build or own, got {raw!r}")
     if variable.name == "SANDBOX" and raw not in ("auto", "bubblewrap", "process"):
         raise ValueError(f"expected auto, bubblewrap or process, got {raw!r}")
     if variable.name == "LOG_LEVEL" and raw not in ("DEBUG", "INFO", "WARNING", "ERROR"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,10 @@ SANDBOX: str = ENV["SANDBOX"]
 SANDBOX_ALLOW_PROCESS: bool = ENV["SANDBOX_ALLOW_PROCESS"] or not PRODUCTION
 SANDBOX_MEMORY_BYTES: int = ENV["SANDBOX_MEMORY_MB"] * 1024 * 1024
 SANDBOX_WALL_SECONDS: int = ENV["SANDBOX_WALL_SECONDS"]
+MODEL_ENVIRONMENTS: str = ENV["MODEL_ENVIRONMENTS"]
+MODEL_INDEX_URL: str = ENV["MODEL_INDEX_URL"]
+_OWN_UV = BASE_DIR / ".venv-uv" / "bin" / "uv"  # where the project's installer keeps it
+UV_PROGRAM: str = shutil.which("uv") or (str(_OWN_UV) if _OWN_UV.exists() else "")
 
 WEBHOOKS_ALLOW_PRIVATE: bool = ENV["WEBHOOKS_ALLOW_PRIVATE"] or not PRODUCTION
 

@@ -19,13 +19,16 @@ from core import jobs
 from core.access import SYSTEM
 from core.jobs import Lease
 from core.models import Job, JobState
+from governance.checks import catalogue
 from governance.commands import checks as check_commands
 from governance.commands.checks import CheckResult
 from governance.models import CheckRun, CheckState
+from registry.models import DatasetVersion
 from workflows.commands import findings
 from workflows.lifecycle import ADVANCE, EXECUTE, wake
 from workflows.models import PromotionRequest
-from workflows.runner import sandbox
+from workflows.runner import environments, sandbox
+from workflows.runner.environments import Builder, Environment, EnvironmentFailed
 from workflows.runner.sandbox import Isolation, Limits, Outcome, Progress
 
 log = logging.getLogger(__name__)
@@ -58,6 +61,12 @@ def limits() -> Limits:
     )
 
 
+def builder() -> Builder:
+    """Return how environments for models are built here."""
+    builds = settings.UV_PROGRAM and settings.MODEL_ENVIRONMENTS == "build"
+    return Builder(settings.HOME / "environments", Path(settings.UV_PROGRAM) if builds else None, settings.MODEL_INDEX_URL)
+
+
 def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
     """Measure a queued run and record the result. Safe to run twice: a finished run is left alone."""
     kept_apart = isolation()
@@ -70,13 +79,34 @@ def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
         return shown and lease.held()
 
     with tempfile.TemporaryDirectory(prefix="countersign-check-") as folder:
-        model, dataset = _lay_out(run, Path(folder))
+        model = _model_files(run, Path(folder) / "model")
+        answering = None
+        if catalogue.asks_model(run.check_name):
+            try:
+                answering = environments.provide(
+                    environments.asked_by(model), builder(), lambda text: heartbeat(Progress(0.0, text))
+                )
+            except EnvironmentFailed as error:
+                _finish(run, worker, CheckResult(CheckState.ERROR, error_code=error.code, error_message=error.message))
+                return
+        dataset = _dataset_file(run.dataset_version, Path(folder) / "data") if run.dataset_version else None
+        others = {
+            name: _dataset_file(other, Path(folder) / f"other-{number}")
+            for number, (name, other) in enumerate(check_commands.further_datasets(run).items())
+        }
         outcome = sandbox.run(
-            _spec(run), model_dir=model, dataset_path=dataset, limits=limits(), isolation=kept_apart, heartbeat=heartbeat
+            _spec(run),
+            model_dir=model,
+            dataset_path=dataset,
+            limits=limits(),
+            isolation=kept_apart,
+            heartbeat=heartbeat,
+            others=others,
+            answering=answering,
         )
     if not lease.held():
         raise jobs.Cancelled
-    _finish(run, worker, _result(outcome))
+    _finish(run, worker, _result(outcome, answering))
 
 
 def settle_orphans() -> int:
@@ -97,20 +127,21 @@ def settle_orphans() -> int:
     return count
 
 
-def _lay_out(run: CheckRun, folder: Path) -> tuple[Path, Path | None]:
-    """Put the version's files and the data set where the sandbox can read them."""
-    blobs = store()
-    model = folder / "model"
-    model.mkdir()
+def _model_files(run: CheckRun, folder: Path) -> Path:
+    """Put the version's files where the sandbox can read them."""
+    folder.mkdir()
     for file in run.version.files.all():
-        path = model / file.path
+        path = folder / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        materialise(blobs, file.digest, path)
-    if run.dataset_version is None:
-        return model, None
-    dataset = folder / f"data.{run.dataset_version.format}"
-    materialise(blobs, run.dataset_version.blob_id, dataset)
-    return model, dataset
+        materialise(store(), file.digest, path)
+    return folder
+
+
+def _dataset_file(dataset: DatasetVersion, path: Path) -> Path:
+    """Put a data set there, with the ending that tells its format."""
+    path = path.with_name(f"{path.name}.{dataset.format}")
+    materialise(store(), dataset.blob_id, path)
+    return path
 
 
 def _spec(run: CheckRun) -> dict[str, Any]:
@@ -123,7 +154,7 @@ def _spec(run: CheckRun) -> dict[str, Any]:
     }
 
 
-def _result(outcome: Outcome) -> CheckResult:
+def _result(outcome: Outcome, answering: Environment | None) -> CheckResult:
     return CheckResult(
         state=CheckState(outcome.status.value),
         error_code=outcome.error_code,
@@ -131,7 +162,7 @@ def _result(outcome: Outcome) -> CheckResult:
         measurements=[asdict(row) for row in outcome.measurements],
         findings=[asdict(row) for row in outcome.findings],
         tables=[asdict(row) for row in outcome.tables],
-        environment=outcome.environment,
+        environment={**outcome.environment, **({"model environment": answering.said} if answering else {})},
         log=outcome.log_tail,
     )
 

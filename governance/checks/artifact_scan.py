@@ -37,6 +37,7 @@ class ArtifactScan:
     revision: ClassVar[str] = "1"
     needs_model: ClassVar[bool] = True
     needs_dataset: ClassVar[bool] = False
+    asks_model: ClassVar[bool] = False
 
     largest_file_mib: int = field(
         default=512, metadata={"minimum": 1, "maximum": 8192, "description": "Larger files, packed or not, are a finding."}

@@ -60,7 +60,8 @@ class Check(Protocol):
     """A frozen dataclass: its fields are the policy's parameters, `run` measures.
 
     name: written into policies, never renamed. revision: changes whenever the same input may give another result, so
-    that older evidence is not mistaken for fresh. needs_model: the model's files. needs_dataset: an evaluation set.
+    that older evidence is not mistaken for fresh. needs_model: the model's files. needs_dataset: an evaluation set. A check that looks at
+    the files alone says `asks_model: ClassVar[bool] = False`: the model's environment is then not needed, and the model not started.
     """
 
     name: ClassVar[str]
@@ -117,10 +118,10 @@ class UnsuitableData(CheckError):
 class ModelLoadFailed(CheckError):
     """The model's own code raised while it was loaded."""
 
-    def __init__(self, cause: BaseException) -> None:
+    def __init__(self, cause: BaseException | str) -> None:
         super().__init__(
             "model_load_failed",
-            f"The model could not be loaded: {type(cause).__name__}: {cause}. "
+            f"The model could not be loaded: {_reason(cause)}. "
             "Load it with mlflow.pyfunc.load_model in a clean environment, repair it and register a new version.",
         )
 
@@ -129,9 +130,12 @@ class ModelPredictFailed(CheckError):
     """The model's own code raised while it was predicting, or gave something that is not a prediction per row."""
 
     def __init__(self, cause: BaseException | str) -> None:
-        reason = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
         super().__init__(
             "model_predict_failed",
-            f"The model could not score the data: {reason}. "
+            f"The model could not score the data: {_reason(cause)}. "
             "Call predict on the same rows, compare them with the model signature, and register a repaired version.",
         )
+
+
+def _reason(cause: BaseException | str) -> str:
+    return cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"

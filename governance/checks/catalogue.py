@@ -59,6 +59,12 @@ def build(name: str, given: Mapping[str, Any]) -> Check:
     return built
 
 
+def asks_model(name: str) -> bool:
+    """Return whether a check asks the model for answers, beyond reading its files."""
+    check = available()[name]
+    return bool(getattr(check, "asks_model", check.needs_model))
+
+
 def parameters_schema(check: type[Check]) -> dict[str, Any]:
     """Return the JSON Schema of a check's parameters."""
     return {"title": check.name, "description": (check.__doc__ or "").strip(), **parameters.schema(check)}

@@ -1,8 +1,8 @@
 """Run one check in this process and write what it measured: the entry point of the sandbox's child.
 
-`python -m governance.checks.execute SPEC_JSON OUT_DIR`. SPEC_JSON is a file with {check, parameters, model_dir, dataset:
-{path, target, favourable, name} or null, seed}. OUT_DIR receives `progress.jsonl`, and at the end `result.json`, moved
-into place in one step. What the model prints goes to the standard streams, whose reader bounds it.
+`python -m governance.checks.execute SPEC_JSON OUT_DIR [READ_FD WRITE_FD]`. SPEC_JSON is a file with {check, parameters, model_dir, dataset:
+{path, target, favourable, name} or null, others: {name: path}, seed}. OUT_DIR receives `progress.jsonl`, and at the end `result.json`, moved
+into place in one step. The descriptors lead to the model's predictor: no code of the model runs here, so it cannot write the result.
 The exit status is 0 when a result was written, whatever it says.
 """
 
@@ -22,6 +22,7 @@ from typing import Any
 
 from governance.checks import catalogue
 from governance.checks.base import Cell, CheckError, Finding, Measurement, Result, Table
+from governance.checks.model import Predictor, Remote
 from governance.checks.subject import DatasetSpec, Subject
 
 LONGEST_TEXT = 2000
@@ -47,14 +48,14 @@ class Progress:
             file.write(json.dumps({"done": min(max(done, 0.0), 1.0), "text": text[:200]}) + "\n")
 
 
-def execute(spec: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
+def execute(spec: Mapping[str, Any], out_dir: Path, predictor: Predictor | None = None) -> dict[str, Any]:
     """Run the check of `spec` and return the result document. Whatever goes wrong becomes its `error`."""
     started = time.monotonic()
     progress = Progress(out_dir / "progress.jsonl")
     results: list[Result] = []
     error: dict[str, str] | None = None
     try:
-        results = _run(spec, progress)
+        results = _run(spec, progress, predictor)
     except CheckError as cause:
         error = {"code": cause.code, "message": cause.message[:LONGEST_TEXT]}
     except MemoryError:
@@ -66,21 +67,21 @@ def execute(spec: Mapping[str, Any], out_dir: Path) -> dict[str, Any]:
     return document(results, error, time.monotonic() - started)
 
 
-def _run(spec: Mapping[str, Any], progress: Progress) -> list[Result]:
+def _run(spec: Mapping[str, Any], progress: Progress, predictor: Predictor | None) -> list[Result]:
     try:
         check = catalogue.build(spec["check"], spec.get("parameters") or {})
     except ValueError as cause:
         raise CheckError("invalid_parameters", str(cause)) from cause
     progress(0.01, f"Starting {check.name}")
     results = []
-    for result in check.run(_subject(spec, progress)):
+    for result in check.run(_subject(spec, progress, predictor)):
         results.append(result)
         if len(results) > MOST_RESULTS:
             raise CheckError("too_many_results", f"The check gave more than {MOST_RESULTS} results. Use fewer slices.")
     return results
 
 
-def _subject(spec: Mapping[str, Any], progress: Progress) -> Subject:
+def _subject(spec: Mapping[str, Any], progress: Progress, predictor: Predictor | None) -> Subject:
     dataset = spec.get("dataset")
     model_dir = spec.get("model_dir")
     return Subject(
@@ -88,6 +89,8 @@ def _subject(spec: Mapping[str, Any], progress: Progress) -> Subject:
         DatasetSpec(**{**dataset, "path": Path(dataset["path"])}) if dataset else None,
         int(spec.get("seed") or 0),
         progress,
+        predictor,
+        {name: Path(path) for name, path in (spec.get("others") or {}).items()},
     )
 
 
@@ -154,9 +157,11 @@ def write(result: Mapping[str, Any], path: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the check of the spec file and leave without the model's exit handlers, threads or destructors."""
-    spec, out_dir = json.loads(Path(arguments[0]).read_text(encoding="utf-8")), Path(arguments[1])
-    write(execute(spec, out_dir), out_dir / "result.json")
+    """Run the check of the spec file."""
+    spec_file, out_dir, *pipes = arguments
+    predictor = Remote(os.fdopen(int(pipes[0]), "rb"), os.fdopen(int(pipes[1]), "wb")) if pipes else None
+    result = execute(json.loads(Path(spec_file).read_text(encoding="utf-8")), Path(out_dir), predictor)
+    write(result, Path(out_dir) / "result.json")
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -88,6 +88,12 @@ def _is_scalar(hint: Any, value: Any) -> bool:
     return isinstance(value, hint)
 
 
+def dataset_names(check: Any) -> dict[str, str]:
+    """Return the parameters of a check that name a further data set, with the names given; those left empty are not there."""
+    named = {each.name: getattr(check, each.name) for each in fields(check) if each.metadata.get("dataset")}
+    return {name: value for name, value in named.items() if value}
+
+
 def expectation(hint: Any) -> str:
     """Return words for what a parameter of this type takes."""
     if hint in _SCALARS:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from governance.checks import loading
 from governance.checks.base import Finding, Measurement, ModelPredictFailed, Result
 from governance.checks.subject import Subject
 
@@ -40,9 +39,8 @@ def _example(subject: Subject) -> Iterator[Result]:
     if not subject.mlmodel.get("saved_input_example_info"):
         yield Measurement("input_example.scores", None, method="the model has no input example")
         return
-    example = loading.input_example(subject.model_dir)
     try:
-        subject.model.answer(example)
+        subject.model.answer_example()
     except ModelPredictFailed as failure:
         yield Measurement("input_example.scores", 0.0)
         yield Finding("input-example-fails", "medium", "input example", failure.message)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from governance.checks import loading
 from governance.checks.base import MissingColumn, MissingInput, ModelPredictFailed, UnreadableInput, UnsuitableData
-from governance.checks.loading import Label, Model
+from governance.checks.model import Label, Model, Predictor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +60,9 @@ def _ignore(done: float, text: str) -> None:
 class Subject:
     """The model version under a check, with its evaluation set and a seed.
 
+    model_path: its files, to be read and never loaded here. predictor: what answers for it. others: where further data sets lie, by the
+    names that the check's parameters give them.
+
     Attributes raise CheckError: MissingInput, MissingColumn, UnreadableInput, ModelLoadFailed, ModelPredictFailed.
     """
 
@@ -68,6 +70,8 @@ class Subject:
     dataset: DatasetSpec | None = None
     seed: int = 0
     progress: Callable[[float, str], None] = field(default=_ignore)
+    predictor: Predictor | None = None
+    others: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def model_dir(self) -> Path:
@@ -100,9 +104,11 @@ class Subject:
 
     @cached_property
     def model(self) -> Model:
-        """The loaded model. Runs code of the model's author."""
+        """The model, loaded by its predictor."""
+        if self.predictor is None:
+            raise MissingInput("a model", "Start it for a model version that has artifacts.")
         self.progress(0.05, "Loading the model")
-        return loading.load(self.model_dir)
+        return Model(self.predictor)
 
     @property
     def dataset_name(self) -> str:
@@ -113,21 +119,13 @@ class Subject:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The evaluation set, at least one row."""
-        import pandas as pd
+        return _table(self._dataset().path, self.dataset_name)
 
-        path = self._dataset().path
-        try:
-            if path.name.endswith(".parquet"):
-                frame = pd.read_parquet(path)
-            elif path.name.endswith((".csv", ".csv.gz")):
-                frame = pd.read_csv(path)
-            else:
-                raise UnreadableInput(f"The data set {self.dataset_name}", "use CSV, CSV.gz or Parquet")
-        except (OSError, ValueError) as cause:
-            raise UnreadableInput(f"The data set {self.dataset_name}", str(cause)) from cause
-        if not len(frame):
-            raise UnsuitableData(f"The data set {self.dataset_name} has no rows.")
-        return frame
+    def other(self, name: str) -> pd.DataFrame:
+        """Return a further data set that a parameter names, at least one row. Raises MissingInput, UnreadableInput."""
+        if name not in self.others:
+            raise MissingInput(f"the data set {name!r}", "Register it, and name it in the parameters of the check.")
+        return _table(self.others[name], name)
 
     def column(self, name: str, needed_for: str) -> pd.Series:
         """Return a column of the evaluation set. Raises MissingColumn."""
@@ -167,7 +165,7 @@ class Subject:
         """Return the subject with another favourable label; the same one for None or the label it has already."""
         if label is None or label == self.favourable:
             return self
-        return Subject(self.model_path, replace(self._dataset(), favourable=label), self.seed, self.progress)
+        return replace(self, dataset=replace(self._dataset(), favourable=label))
 
     @cached_property
     def features(self) -> pd.DataFrame:
@@ -281,6 +279,23 @@ class Subject:
         if self.dataset is None:
             raise MissingInput("an evaluation set", "Bind one to the model, with the column that holds the target.")
         return self.dataset
+
+
+def _table(path: Path, name: str) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if path.name.endswith(".parquet"):
+            frame = pd.read_parquet(path)
+        elif path.name.endswith((".csv", ".csv.gz")):
+            frame = pd.read_csv(path)
+        else:
+            raise UnreadableInput(f"The data set {name}", "use CSV, CSV.gz or Parquet")
+    except (OSError, ValueError) as cause:
+        raise UnreadableInput(f"The data set {name}", str(cause)) from cause
+    if not len(frame):
+        raise UnsuitableData(f"The data set {name} has no rows.")
+    return frame
 
 
 def equals_label(values: np.ndarray, label: Label) -> np.ndarray:

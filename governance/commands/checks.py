@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -15,7 +15,7 @@ from core.access import Actor, Permission
 from core.audit import Event
 from core.canonical import digest
 from core.errors import Invalid
-from governance.checks import catalogue
+from governance.checks import catalogue, parameters
 from governance.models import CheckRun, CheckState, EvidenceTable, Finding, Measurement
 from governance.policy import CheckRequest, CompiledPolicy
 from registry import lineage
@@ -27,12 +27,13 @@ RUN_CHECK = "workflows.run_check"
 
 @dataclass(frozen=True)
 class ResolvedCheck:
-    """A check with its parameters and the exact data set version it measures on."""
+    """A check with its parameters and the exact data set version it measures on. others: those that its parameters name, by parameter."""
 
     name: str
     revision: str
     parameters: Mapping[str, Any]
     dataset: DatasetVersion | None
+    others: Mapping[str, DatasetVersion] = field(default_factory=dict)
 
 
 def resolve_checks(policy: CompiledPolicy, parameters: Mapping[str, Any]) -> list[ResolvedCheck]:
@@ -49,15 +50,16 @@ def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck) ->
 
     Runs in the caller's transaction. A run that ended in an error is not reused.
     """
-    inputs = digest(
-        {
-            "check": check.name,
-            "revision": check.revision,
-            "parameters": dict(check.parameters),
-            "content": version.content_digest,
-            "dataset": check.dataset.digest if check.dataset else None,
-        }
-    )
+    given = {
+        "check": check.name,
+        "revision": check.revision,
+        "parameters": dict(check.parameters),
+        "content": version.content_digest,
+        "dataset": check.dataset.digest if check.dataset else None,
+    }
+    if check.others:
+        given["others"] = {parameter: other.digest for parameter, other in check.others.items()}
+    inputs = digest(given)
     existing = CheckRun.objects.filter(inputs_digest=inputs, state__in=LIVE).first()
     if existing is not None:
         return existing
@@ -85,6 +87,12 @@ def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck) ->
     )
     jobs.enqueue(RUN_CHECK, key=f"check:{run.pk}", run_id=str(run.pk))
     return run
+
+
+def further_datasets(run: CheckRun) -> dict[str, DatasetVersion]:
+    """Return the data sets that the parameters of a run name, by these names."""
+    check = catalogue.build(run.check_name, run.parameters)
+    return {name: _dataset(name) for name in parameters.dataset_names(check).values()}
 
 
 def start_check(*, run_id: str, worker: str, isolation: str) -> CheckRun | None:
@@ -170,12 +178,10 @@ def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult)
 
 
 def _record_evaluation(run: CheckRun) -> None:
-    """Draw in the lineage on which data set the version was measured."""
-    dataset = run.dataset_version
-    if dataset is None:
-        return
-    data = lineage.node(NodeKind.DATASET, str(dataset), str(dataset), digest=dataset.digest, rows=dataset.row_count)
-    lineage.link(data, lineage.version_node(run.version), EdgeKind.EVALUATED_ON, digest=dataset.digest)
+    """Draw in the lineage on which data sets the version was measured."""
+    for dataset in filter(None, [run.dataset_version, *further_datasets(run).values()]):
+        data = lineage.node(NodeKind.DATASET, str(dataset), str(dataset), digest=dataset.digest, rows=dataset.row_count)
+        lineage.link(data, lineage.version_node(run.version), EdgeKind.EVALUATED_ON, digest=dataset.digest)
 
 
 def _resolved(request: CheckRequest) -> ResolvedCheck:
@@ -186,7 +192,9 @@ def _resolved(request: CheckRequest) -> ResolvedCheck:
     dataset = _dataset(request.dataset) if request.dataset else None
     if check.needs_dataset and dataset is None:
         raise Invalid(f"The check {request.check} measures on a data set; the policy must name one under dataset.")
-    return ResolvedCheck(request.check, check.revision, request.parameters, dataset)
+    others = {parameter: _dataset(name) for parameter, name in parameters.dataset_names(check).items()}
+    exact = {parameter: str(other) for parameter, other in others.items()}  # the version, so that a later one is another input
+    return ResolvedCheck(request.check, check.revision, {**request.parameters, **exact}, dataset, others)
 
 
 def _dataset(name: str) -> DatasetVersion:

@@ -11,18 +11,19 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from sklearn.linear_model import LogisticRegression
 
 from core import jobs
 from core.jobs import Lease
 from core.models import AuditEvent, Job, User
-from governance.commands.checks import queue_check, resolve_checks
+from governance.commands.checks import ResolvedCheck, queue_check, resolve_checks
 from governance.models import CheckRun, Measurement
 from governance.policy import compile_policy
 from registry import commands as registry_commands
 from registry.datasets import register_dataset
-from registry.models import ModelVersion
+from registry.models import EdgeKind, LineageEdge, ModelVersion
 from tests.cast import actor
 from tracking.commands.files import put_run_artifact
 from tracking.commands.runs import create_run
@@ -72,8 +73,21 @@ def queued(dana: User, pat: User, version: ModelVersion, rows: pd.DataFrame = RO
         "requirements: [{id: a, title: A, how_to_satisfy: a, satisfied_if: 'true'}]\n"
     )
     (resolved,) = resolve_checks(policy, {})
-    from django.db import transaction
+    with transaction.atomic():
+        return queue_check(actor=actor(dana), version=version, check=resolved)
 
+
+def queued_scan(dana: User, version: ModelVersion) -> CheckRun:
+    with transaction.atomic():
+        return queue_check(actor=actor(dana), version=version, check=ResolvedCheck("artifact-scan", "1", {}, None))
+
+
+def queued_with_reference(dana: User, version: ModelVersion) -> CheckRun:
+    policy = compile_policy(
+        "kind: Policy\nname: p\nchecks: [{check: drift, dataset: validation, parameters: {reference: training}}]\n"
+        "requirements: [{id: a, title: A, how_to_satisfy: a, satisfied_if: 'true'}]\n"
+    )
+    (resolved,) = resolve_checks(policy, {})
     with transaction.atomic():
         return queue_check(actor=actor(dana), version=version, check=resolved)
 
@@ -91,7 +105,46 @@ def test_a_real_model_is_measured_and_the_evidence_kept(dana: User, pat: User, t
     assert run.result_digest.startswith("sha256:")
     assert run.tables.filter(name="roc_curve").exists()
     assert AuditEvent.objects.filter(action="check.finished", subject_id=str(run.pk)).count() == 1
+    assert run.environment["model environment"] == "the worker's own, which satisfies the model's requirements"
     assert carried_out(run).finished_at == run.finished_at
+
+
+def test_a_further_data_set_is_pinned_read_and_part_of_what_was_measured(dana: User, pat: User, tmp_path: Path) -> None:
+    version = register(dana, saved_sklearn(tmp_path))
+    for name, rows in (("validation", ROWS), ("training", ROWS.assign(z=5.0))):
+        stream = io.BytesIO(rows.to_csv(index=False).encode())
+        register_dataset(actor=actor(pat), name=name, stream=stream, format="csv", target="y", closed=True)
+    run = carried_out(queued_with_reference(dana, version))
+    assert (run.state, run.error_message, run.parameters) == ("completed", "", {"reference": "training@v1"})
+    drifted = {each.slice: each.value for each in Measurement.objects.filter(run=run, metric="drift.ks")}
+    assert drifted == {"x": 0.0, "z": 1.0}
+    measured_on = {edge.source.key for edge in LineageEdge.objects.filter(kind=EdgeKind.EVALUATED_ON).select_related("source")}
+    assert measured_on == {"validation@v1", "training@v1"}
+    assert queued_with_reference(dana, version) == run
+    stream = io.BytesIO(ROWS.to_csv(index=False).encode())
+    register_dataset(actor=actor(pat), name="training", stream=stream, format="csv", target="y", closed=True)
+    another = queued_with_reference(dana, version)
+    assert another != run and another.parameters == {"reference": "training@v2"}
+
+
+@pytest.mark.parametrize(
+    "requirement, code, words",
+    [
+        ("evil @ https://example.org/evil.whl", "requirement_refused", "names an address"),
+        ("scikit-learn==0.1", "environment_unavailable", "scikit-learn==0.1"),
+    ],
+)
+def test_an_environment_that_cannot_be_had_ends_the_run_and_says_which_requirement(
+    dana: User, pat: User, tmp_path: Path, settings: Any, requirement: str, code: str, words: str
+) -> None:
+    settings.MODEL_ENVIRONMENTS = "own"
+    model = saved_sklearn(tmp_path)
+    (model / "requirements.txt").write_text(f"mlflow\n{requirement}\n")
+    version = register(dana, model)
+    run = carried_out(queued(dana, pat, version))
+    assert (run.state, run.error_code) == ("error", code) and words in run.error_message
+    scan = carried_out(queued_scan(dana, version))  # files can be looked into without it
+    assert scan.state == "completed" and "model environment" not in scan.environment
 
 
 def test_a_data_set_without_a_needed_column_is_a_clear_error(dana: User, pat: User, tmp_path: Path) -> None:
@@ -106,7 +159,7 @@ def test_a_data_set_without_a_needed_column_is_a_clear_error(dana: User, pat: Us
     ("body", "state", "code"),
     [
         ("raise RuntimeError('broken on purpose')", "error", "model_predict_failed"),
-        ("os._exit(0)", "error", "no_result"),
+        ("os._exit(0)", "error", "model_predict_failed"),
         ("x = b'x' * (1 << 40)", "error", None),
         ("import time; time.sleep(600)", "timed_out", "wall_time_limit"),
     ],

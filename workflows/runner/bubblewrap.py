@@ -63,8 +63,12 @@ def interpreter() -> Path:
     return Path(sys.executable)
 
 
-def command(arguments: list[str], *, binds: list[Bind], environment: dict[str, str], scratch_bytes: int) -> list[str]:
+def command(
+    arguments: list[str], *, binds: list[Bind], environment: dict[str, str], scratch_bytes: int, packages: Path | None = None
+) -> list[str]:
     """Return the bwrap command that runs `arguments` with nothing but the interpreter, `binds` and scratch space.
+
+    arguments: the first is the interpreter. packages: its virtual environment; without one, that of this process.
 
     No network, no shell, own processes, an unprivileged user without capabilities or nested namespaces. Everything is
     read-only but `/tmp`, `/dev/shm`, both of `scratch_bytes` in memory, and writable binds.
@@ -78,7 +82,7 @@ def command(arguments: list[str], *, binds: list[Bind], environment: dict[str, s
     made += ["--proc", "/proc", "--dev", "/dev"]
     for place in ("/tmp", "/dev/shm"):  # noqa: S108  # these are inside of the sandbox
         made += ["--size", str(scratch_bytes), "--tmpfs", place]
-    for each in [*_system(), *binds]:
+    for each in [*_system(Path(arguments[0]), packages or Path(sys.prefix)), *binds]:
         made += ["--bind" if each.writable else "--ro-bind", str(each.source), str(each.target)]
     for link, target in _links():
         made += ["--symlink", target, link]
@@ -86,23 +90,23 @@ def command(arguments: list[str], *, binds: list[Bind], environment: dict[str, s
     return [*made, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--", *arguments]  # noqa: S108
 
 
-def _system() -> Iterator[Bind]:
+def _system(python: Path, packages: Path) -> Iterator[Bind]:
     """Yield the interpreter, its packages and the system's libraries: no programs, no settings."""
-    names = (sys.prefix, sys.base_prefix, "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+    names = (packages, python.resolve().parents[1], "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
     # An interpreter of the system would bring all of /usr along; its libraries and its one program are enough.
     places = dict.fromkeys(Path(each) for each in names if Path(each) != Path("/usr"))
     places |= dict.fromkeys(each for each in _library_folders() if not each.is_symlink())
     for place in places:
         if place.exists():
             yield Bind(place, place)
-    for name in _names_of_the_interpreter():
+    for name in _names_of(python):
         if not any(name.is_relative_to(place) for place in places):
             yield Bind(name.resolve(), name)
 
 
-def _names_of_the_interpreter() -> list[Path]:
+def _names_of(python: Path) -> list[Path]:
     """Return each name on the way from the path we start to the program itself; each may lie outside of the prefixes."""
-    names = [interpreter()]
+    names = [python]
     while names[-1].is_symlink():
         names.append(names[-1].parent / names[-1].readlink())
     return names

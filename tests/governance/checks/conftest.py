@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 import pytest
 
+from governance.checks import predictor
+from governance.checks.predictor import Loaded
 from governance.checks.subject import DatasetSpec, Subject
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,7 +37,7 @@ class Credit:
     def subject(self, model_dir: Path | None = None, **dataset: Any) -> Subject:
         """Return a subject on the test rows."""
         spec = {"path": self.test_path, "target": "good_credit", "favourable": 1, **dataset}
-        return Subject(model_dir or self.skops, DatasetSpec(**spec))
+        return subject(model_dir or self.skops, DatasetSpec(**spec))
 
     @property
     def truth(self) -> Any:
@@ -39,6 +46,24 @@ class Credit:
     @property
     def scores(self) -> Any:
         return self.pipeline.predict_proba(self.test[FEATURES])[:, 1]
+
+
+def subject(model_dir: Path, dataset: DatasetSpec | None = None) -> Subject:
+    """Return a subject whose model answers in this process, since it is our own."""
+    return Subject(model_dir, dataset, predictor=Loaded(str(model_dir)))
+
+
+@contextmanager
+def answering(model_dir: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Start a predictor as the sandbox does; yields where its answers are read and where it is asked."""
+    (requests_out, requests_in), (answers_out, answers_in) = os.pipe(), os.pipe()
+    command = [sys.executable, "-s", "-P", predictor.__file__, str(model_dir), str(requests_out), str(answers_in)]
+    process = subprocess.Popen(command, pass_fds=(requests_out, answers_in), cwd=model_dir)
+    os.close(requests_out)
+    os.close(answers_in)
+    with os.fdopen(answers_out, "rb") as source, os.fdopen(requests_in, "wb") as target:
+        yield source, target
+    assert process.wait(20) == 0  # it ends when nobody can ask any more
 
 
 def save(model: Any, path: Path, serialization: str, example: pd.DataFrame | None, **more: Any) -> Path:

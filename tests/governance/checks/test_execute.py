@@ -14,6 +14,8 @@ import pytest
 
 from governance.checks.base import Finding, Measurement, Table
 from governance.checks.execute import document, execute
+from governance.checks.predictor import Loaded
+from tests.governance.checks.conftest import answering
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -26,7 +28,9 @@ def spec(credit: Any, check: str, **parameters: Any) -> dict[str, Any]:
 def test_the_module_runs_as_a_process(credit: Any, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(json.dumps(spec(credit, "performance", slices=["sex"])))
     command = [sys.executable, "-m", "governance.checks.execute", str(tmp_path / "spec.json"), str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+    with answering(credit.skops) as (source, target):
+        descriptors = (source.fileno(), target.fileno())
+        subprocess.run([*command, *map(str, descriptors)], pass_fds=descriptors, cwd=ROOT, check=True, timeout=60)
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["status"] == "completed" and result["error"] is None
     assert {"metric", "value", "slice", "n", "ci_low", "ci_high", "method"} == set(result["measurements"][0])
@@ -47,7 +51,8 @@ def test_the_module_runs_as_a_process(credit: Any, tmp_path: Path) -> None:
     ],
 )
 def test_every_failure_has_a_code(credit: Any, tmp_path: Path, change: dict[str, Any], code: str) -> None:
-    result = execute({**spec(credit, "performance"), **change}, tmp_path)
+    given = {**spec(credit, "performance"), **change}
+    result = execute(given, tmp_path, Loaded(given["model_dir"]) if given["model_dir"] else None)
     assert (result["status"], result["error"]["code"]) == ("error", code)
     assert result["measurements"] == [] and len(result["error"]["message"]) > 20
 

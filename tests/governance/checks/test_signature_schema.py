@@ -9,11 +9,11 @@ import pytest
 
 from governance.checks.base import Finding, Measurement, UnreadableInput
 from governance.checks.signature_schema import SignatureSchema
-from governance.checks.subject import Subject
+from tests.governance.checks.conftest import subject
 
 
 def run(model_dir: Path) -> tuple[dict[str, float | None], list[Finding]]:
-    results = list(SignatureSchema().run(Subject(model_dir)))
+    results = list(SignatureSchema().run(subject(model_dir)))
     values = {each.metric: each.value for each in results if isinstance(each, Measurement)}
     return values, [each for each in results if isinstance(each, Finding)]
 

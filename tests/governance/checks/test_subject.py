@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from governance.checks.base import CheckError, ModelPredictFailed, UnreadableInput, UnsuitableData
-from governance.checks.loading import Model
 from governance.checks.subject import DatasetSpec, Subject
 
 
@@ -20,25 +19,29 @@ class Raw:
     def __init__(self, answer: Any) -> None:
         self._answer = answer
 
-    def predict(self, features: pd.DataFrame) -> Any:
+    def load(self) -> None:
+        """Nothing: it is here."""
+
+    def predict(self, rows: pd.DataFrame) -> Any:
         return self._answer
+
+    def probabilities(self, rows: pd.DataFrame) -> Any:
+        return None
+
+    def example(self) -> None:
+        raise NotImplementedError
 
 
 class WithProbabilities(Raw):
-    classes_ = np.array(["no", "yes"])
-
-    def predict_proba(self, features: pd.DataFrame) -> Any:
-        return self._answer
+    def probabilities(self, rows: pd.DataFrame) -> Any:
+        return ["no", "yes"], np.asarray(self._answer, dtype=float)
 
 
 def subject(tmp_path: Path, answer: Any, favourable: Any = "yes", targets: str = "yes no yes no") -> Subject:
     path = tmp_path / "rows.csv"
     path.write_text("a,y\n" + "".join(f"{index},{target}\n" for index, target in enumerate(targets.split())))
     (tmp_path / "MLmodel").write_text("flavors: {}")
-    made = Subject(tmp_path, DatasetSpec(path, "y", favourable))
-    raw = answer if isinstance(answer, Raw) else Raw(answer)
-    made.model = Model(raw, raw)  # type: ignore[misc]  # in place of a saved one
-    return made
+    return Subject(tmp_path, DatasetSpec(path, "y", favourable), predictor=answer if isinstance(answer, Raw) else Raw(answer))
 
 
 @pytest.mark.parametrize(

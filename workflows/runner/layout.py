@@ -1,0 +1,167 @@
+"""What the two processes of a check are given: their command, their environment, and the little they may see."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import governance.checks
+from governance.checks import predictor
+from workflows.runner import bubblewrap
+from workflows.runner.bubblewrap import Bind
+from workflows.runner.environments import Environment
+from workflows.runner.limits import Limits
+from workflows.runner.outcome import Isolation
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be started. descriptors: those that it takes along."""
+
+    command: list[str]
+    environment: dict[str, str]
+    cwd: Path
+    descriptors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the measuring process reads besides the spec. others: further data sets by name."""
+
+    model_dir: Path | None
+    dataset_path: Path | None
+    others: Mapping[str, Path]
+
+    def boxed(self) -> tuple[Inputs, list[Bind]]:
+        """Return where they lie inside of a box, and what brings them there."""
+        binds = []
+
+        def inside(source: Path, *place: str) -> Path:
+            target = bubblewrap.INPUT.joinpath(*place)
+            binds.append(Bind(source.resolve(), target))
+            return target
+
+        moved = Inputs(
+            inside(self.model_dir, "model") if self.model_dir else None,
+            inside(self.dataset_path, "data", self.dataset_path.name) if self.dataset_path else None,
+            {name: inside(path, "others", path.name) for name, path in self.others.items()},
+        )
+        return moved, binds
+
+
+class Pipes:
+    """A pipe for requests to the model and one for its answers."""
+
+    def __init__(self) -> None:
+        self.requests_out, self.requests_in = os.pipe()
+        self.answers_out, self.answers_in = os.pipe()
+        self._open = [self.requests_out, self.requests_in, self.answers_out, self.answers_in]
+
+    def __enter__(self) -> Pipes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the ends that this process holds, so that each of the two learns when the other has ended."""
+        while self._open:
+            os.close(self._open.pop())
+
+
+def measuring(
+    folder: Path, spec: Mapping[str, Any], inputs: Inputs, isolation: Isolation, limits: Limits, pipes: Pipes | None
+) -> Job:
+    """Lay out the input and output folders. They belong to this process's user, which is the child's user as well."""
+    for name in ("in", "out", "tmp"):
+        (folder / name).mkdir(mode=0o700)
+    boxed = isolation is Isolation.BUBBLEWRAP
+    seen, binds = inputs.boxed() if boxed else (inputs, [])
+    spec_file = folder / "in" / "spec.json"
+    spec_file.write_text(json.dumps(_with_paths(spec, seen)), encoding="utf-8")
+    descriptors = (pipes.answers_out, pipes.requests_in) if inputs.model_dir and pipes else ()
+    arguments = [str(bubblewrap.interpreter()), "-s", "-P", "-m", "governance.checks.execute"]
+    if not boxed:
+        arguments += [str(spec_file), str(folder / "out"), *map(str, descriptors)]
+        return Job(arguments, _environment(folder / "tmp", _project()), folder / "tmp", descriptors)
+    arguments += [str(bubblewrap.INPUT / "spec.json"), str(bubblewrap.OUTPUT), *map(str, descriptors)]
+    environment = _environment(Path("/tmp"), bubblewrap.CODE)  # noqa: S108  # inside of the sandbox
+    binds = [
+        *_code(),
+        *binds,
+        Bind(spec_file, bubblewrap.INPUT / "spec.json"),
+        Bind(folder / "out", bubblewrap.OUTPUT, writable=True),
+    ]
+    command = bubblewrap.command(arguments, binds=binds, environment=environment, scratch_bytes=limits.file_bytes)
+    return Job(command, {}, folder / "tmp", descriptors)
+
+
+def predicting(
+    folder: Path, model_dir: Path, answering: Environment, isolation: Isolation, limits: Limits, pipes: Pipes, *, soon: bool
+) -> Job:
+    """Return the job that the model answers from: of everything else it sees its own files alone. soon: it will surely be asked."""
+    scratch, alone = folder / "model-tmp", folder / "model-code"
+    scratch.mkdir(mode=0o700)
+    alone.mkdir(mode=0o700)
+    descriptors = (pipes.requests_out, pipes.answers_in)
+    boxed = isolation is Isolation.BUBBLEWRAP
+    code = Path(shutil.copy(predictor.__file__, alone))  # what lies beside it would be importable
+    inside_code, inside_model = (bubblewrap.CODE / code.name, bubblewrap.INPUT / "model") if boxed else (code, model_dir)
+    arguments = [str(answering.python), "-s", str(inside_code), str(inside_model), *map(str, descriptors)]
+    arguments += ["--soon"] if soon else []
+    if not boxed:
+        return Job(arguments, _environment(scratch), scratch, descriptors)
+    command = bubblewrap.command(
+        arguments,
+        binds=[Bind(code, inside_code), Bind(model_dir.resolve(), inside_model)],
+        environment=_environment(Path("/tmp")),  # noqa: S108  # inside of the sandbox
+        scratch_bytes=limits.file_bytes,
+        packages=answering.folder,
+    )
+    return Job(command, {}, scratch, descriptors)
+
+
+def _with_paths(spec: Mapping[str, Any], seen: Inputs) -> dict[str, Any]:
+    dataset = spec.get("dataset")
+    return {
+        **spec,
+        "model_dir": str(seen.model_dir) if seen.model_dir else None,
+        "dataset": {**dataset, "path": str(seen.dataset_path)} if dataset and seen.dataset_path else None,
+        "others": {name: str(path) for name, path in seen.others.items()},
+    }
+
+
+def _code() -> list[Bind]:
+    code = Path(governance.checks.__path__[0])
+    return [
+        Bind(code.parent / "__init__.py", bubblewrap.CODE / "governance" / "__init__.py"),
+        Bind(code, bubblewrap.CODE / "governance" / "checks"),
+    ]
+
+
+def _project() -> Path:
+    return Path(governance.checks.__path__[0]).parents[1]
+
+
+def _environment(scratch: Path, code: Path | None = None) -> dict[str, str]:
+    """Return the whole environment of a child: no secret of the worker is in it. code: where it imports from besides its packages."""
+    one_thread = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+    return {
+        **dict.fromkeys(one_thread, "1"),
+        "PATH": "/nowhere",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        **({"PYTHONPATH": str(code)} if code else {}),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "MLFLOW_TRACKING_URI": f"file:{scratch}",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
