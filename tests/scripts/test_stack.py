@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from scripts.stack import LONG_RUNNING, ROOT, Stack, StackError, free_port
 # The embedded engines, whatever the suite runs on: once is enough.
 pytestmark = pytest.mark.skipif(bool(os.environ.get("DATABASE_URL")), reason="the same as in the run on SQLite")
 EMBEDDED = {"DATABASE_URL": "", "CELERY_BROKER_URL": ""}
+DATABASE = "countersign.sqlite3"
 
 
 def _alive(pid: int) -> bool:
@@ -57,6 +59,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture
+def home(stack: Stack, tmp_path: Path) -> Path:
+    """A home whose database is up to date, as after an earlier run: making it anew takes most of a start."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    with sqlite3.connect(stack.home / DATABASE) as source, sqlite3.connect(folder / DATABASE) as target:
+        source.backup(target)
+    return folder
+
+
 def test_an_instance_answers_and_runs_its_three_processes(stack: Stack) -> None:
     with urllib.request.urlopen(f"{stack.url}/health", timeout=10) as answer:
         assert answer.status == 200
@@ -82,8 +94,8 @@ def test_a_home_serves_one_instance_and_a_port_too(stack: Stack, tmp_path: Path)
     stack.require_alive()
 
 
-def test_a_second_instance_runs_beside_the_first_and_stopping_it_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
-    with Stack(port=free_port(), home=tmp_path, environment=EMBEDDED) as second:
+def test_a_second_instance_runs_beside_the_first_and_stopping_it_leaves_nothing(stack: Stack, home: Path) -> None:
+    with Stack(port=free_port(), home=home, environment=EMBEDDED) as second:
         assert second.url != stack.url
         pids = {pid for process in second.processes.values() for pid in _group(process.pid)}
         assert len(pids) > len(LONG_RUNNING), "web and worker have children"
@@ -126,8 +138,8 @@ def _ready(supervisor: subprocess.Popen[bytes], log: Path) -> set[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_everything_with_success(number: signal.Signals, tmp_path: Path) -> None:
-    supervisor = _supervisor(tmp_path / "home", tmp_path / "log")
+def test_a_signal_stops_everything_with_success(number: signal.Signals, home: Path, tmp_path: Path) -> None:
+    supervisor = _supervisor(home, tmp_path / "log")
     try:
         children = _ready(supervisor, tmp_path / "log")
         supervisor.send_signal(number)
@@ -138,9 +150,9 @@ def test_a_signal_stops_everything_with_success(number: signal.Signals, tmp_path
         supervisor.wait()
 
 
-def test_a_process_that_dies_stops_everything_loudly(tmp_path: Path) -> None:
+def test_a_process_that_dies_stops_everything_loudly(home: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    supervisor = _supervisor(tmp_path / "home", log)
+    supervisor = _supervisor(home, log)
     try:
         children = _ready(supervisor, log)
         beat = next(pid for pid in children if b"beat" in Path(f"/proc/{pid}/cmdline").read_bytes())
@@ -154,8 +166,8 @@ def test_a_process_that_dies_stops_everything_loudly(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's death signal is Linux's")
-def test_a_supervisor_that_is_killed_takes_its_processes_along(tmp_path: Path) -> None:
-    supervisor = _supervisor(tmp_path / "home", tmp_path / "log")
+def test_a_supervisor_that_is_killed_takes_its_processes_along(home: Path, tmp_path: Path) -> None:
+    supervisor = _supervisor(home, tmp_path / "log")
     try:
         children = _ready(supervisor, tmp_path / "log")
         supervisor.kill()
