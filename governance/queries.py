@@ -19,6 +19,8 @@ from core.errors import NotFound
 from core.models import AuditEvent, LedgerCheckpoint
 from governance import ledger
 from governance.bindings import in_force, in_force_or_to_come
+from governance.checks import bom
+from governance.checks.dependencies import COMPONENTS, Dependencies
 from governance.models import (
     Binding,
     CheckRun,
@@ -238,6 +240,23 @@ def check_run(actor: Actor, run_id: UUID | str) -> CheckRunRow:
     if found is None:
         raise NotFound(f"There is no check run {run_id}, or you may not see it.")
     return detailed([found])[0]
+
+
+def bill_of_materials(actor: Actor, run_id: UUID | str) -> dict[str, Any]:
+    """Return the packages that a run of `dependencies` listed, as a CycloneDX document whose serial number is the run's id.
+
+    Raises NotFound, also for a run that listed none.
+    """
+    table = EvidenceTable.objects.select_related("run__version__model").filter(
+        run__in=check_runs(actor).filter(pk=run_id).order_by(), run__check_name=Dependencies.name, name=COMPONENTS
+    )
+    listed = table.first()
+    if listed is None:
+        raise NotFound(f"There is no run {run_id} of the check {Dependencies.name} that ended well, or you may not see it.")
+    version = listed.run.version
+    return bom.cyclonedx(
+        listed.rows, subject_name=version.model.name, subject_version=str(version.number), serial=UUID(str(listed.run_id))
+    )
 
 
 def detailed(runs: Iterable[CheckRun]) -> list[CheckRunRow]:

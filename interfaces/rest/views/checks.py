@@ -64,6 +64,13 @@ class CheckRunLog(Endpoint):
         return HttpResponse(reads.check_run_log(actor_of(request), run_id), content_type="text/plain; charset=utf-8")
 
 
+class CheckRunBillOfMaterials(Endpoint):
+    @describe("read_bill_of_materials", response={"type": "object", "additionalProperties": True})
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """Read the packages that a run of `dependencies` listed, as a CycloneDX 1.6 document; the same run gives the same bytes."""
+        return Response(queries.bill_of_materials(actor_of(request), run_id))
+
+
 class Measurements(Endpoint):
     @describe("list_measurements", query=MeasurementFilter, response=Listing[MeasuredRow], paged=True)
     def get(self, request: Request) -> Response:

@@ -16,7 +16,9 @@ from governance.checks.groups import Feature
 from governance.checks.performance import Performance
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = ["artifact-scan", "explainability", "fairness", "performance", "signature-schema"]
+NAMES = [
+    "artifact-scan", "dependencies", "drift", "explainability", "fairness", "performance", "robustness", "signature-schema",
+]  # fmt: skip
 
 
 def test_the_names_in_policies_stay() -> None:
@@ -26,7 +28,7 @@ def test_the_names_in_policies_stay() -> None:
 def test_the_catalogue_is_read_without_the_validation_libraries_or_django() -> None:
     code = (
         "import sys; from governance.checks import catalogue, execute; catalogue.available();"
-        "print([m for m in ('numpy','pandas','mlflow','sklearn','skops','picklescan','django','celery') if m in sys.modules])"
+        "print([m for m in ('numpy','pandas','mlflow','scipy','sklearn','skops','pyarrow','picklescan','django','celery') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -10,6 +10,7 @@ from django.test import Client
 
 from core.models import AuditEvent
 from governance import ledger
+from governance.models import CheckRun, EvidenceTable
 from tests.cast import bearer
 from tests.interfaces.rest.conftest import check_problem
 from tests.workflows.conftest import BINDING, POLICY
@@ -79,6 +80,22 @@ def test_check_runs_tell_what_was_measured(api, dana, ravi, mallory, world) -> N
     assert api(mallory).get(f"check-runs/{run['id']}/").status_code == 404
     assert api(mallory).get(f"check-runs/{run['id']}/log/").status_code == 404
     assert api(ravi).get("check-runs/", state="lost").status_code == 400
+
+
+def test_what_a_review_of_dependencies_listed_is_a_bill_of_materials(api, ravi, mallory, world) -> None:
+    version = world.in_review().version
+    run = CheckRun.objects.create(version=version, check_name="dependencies", check_revision="1", state="completed")
+    row = ["numpy", "2.0.0", "pkg:pypi/numpy@2.0.0", "BSD-3-Clause", "requirements.txt:1", ""]
+    columns = ["name", "version", "purl", "licence", "source", "advisories"]
+    EvidenceTable.objects.create(run=run, name="components", columns=columns, rows=[row])
+    answer = api(ravi).get(f"check-runs/{run.pk}/bill-of-materials/")
+    document = answer.json()
+    assert (document["bomFormat"], document["specVersion"], document["serialNumber"]) == ("CycloneDX", "1.6", f"urn:uuid:{run.pk}")
+    assert document["metadata"]["component"]["name"] == "credit.risk" and document["components"][0]["purl"] == row[2]
+    assert api(ravi).get(f"check-runs/{run.pk}/bill-of-materials/").content == answer.content
+    assert api(mallory).get(f"check-runs/{run.pk}/bill-of-materials/").status_code == 404
+    (other,) = api(ravi).get("check-runs/", check="performance").json()["results"]
+    assert api(ravi).get(f"check-runs/{other['id']}/bill-of-materials/").status_code == 404
 
 
 def test_a_data_set_is_uploaded_as_a_body_or_as_a_form(api, pat, dana, mallory) -> None:
