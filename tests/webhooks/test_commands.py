@@ -40,7 +40,10 @@ def recorded() -> dict[str, Any]:
 
 def test_a_platform_admin_adds_an_endpoint_and_gets_its_secret_once(pat: User, dana: User) -> None:
     made = commands.create_endpoint(
-        actor=actor(pat), name=" CI ", url=f"{URL}/T0PSECRET?token=s3same-street", events=["promotion.*", "model.created", "promotion.*"]
+        actor=actor(pat),
+        name=" CI ",
+        url=f"{URL}/T0PSECRET?token=s3same-street",
+        events=["promotion.*", "model.created", "promotion.*"],
     )
     row = fresh(made)
     assert (row.name, row.events, row.state, row.created_by) == ("CI", ["promotion.*", "model.created"], "active", pat)

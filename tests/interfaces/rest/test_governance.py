@@ -90,7 +90,11 @@ def test_what_a_review_of_dependencies_listed_is_a_bill_of_materials(api, ravi, 
     EvidenceTable.objects.create(run=run, name="components", columns=columns, rows=[row])
     answer = api(ravi).get(f"check-runs/{run.pk}/bill-of-materials/")
     document = answer.json()
-    assert (document["bomFormat"], document["specVersion"], document["serialNumber"]) == ("CycloneDX", "1.6", f"urn:uuid:{run.pk}")
+    assert (document["bomFormat"], document["specVersion"], document["serialNumber"]) == (
+        "CycloneDX",
+        "1.6",
+        f"urn:uuid:{run.pk}",
+    )
     assert document["metadata"]["component"]["name"] == "credit.risk" and document["components"][0]["purl"] == row[2]
     assert api(ravi).get(f"check-runs/{run.pk}/bill-of-materials/").content == answer.content
     assert api(mallory).get(f"check-runs/{run.pk}/bill-of-materials/").status_code == 404
