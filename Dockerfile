@@ -18,7 +18,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     DJANGO_SETTINGS_MODULE=config.settings \
     COUNTERSIGN_HOME=/home/countersign/home
 RUN useradd --create-home --uid 10001 countersign \
-    && mkdir -p /home/countersign/home /home/countersign/artifacts \
+    && mkdir -p /home/countersign/home/environments /home/countersign/artifacts \
     && chown -R countersign:countersign /home/countersign
 WORKDIR /srv/countersign
 

@@ -63,7 +63,7 @@ def send(url: str, data: bytes) -> Answer:
         # Refused before all of it was sent, the answer may be there all the same.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(data)
-        response = http.client.HTTPResponse(connection)
+        response = http.client.HTTPResponse(connection, method="HEAD" if data.startswith(b"HEAD ") else None)
         try:
             response.begin()
             body = response.read()
