@@ -112,6 +112,18 @@ def sandbox() -> Diagnosis:
     return Diagnosis("ok", "bubblewrap makes a sandbox without network")
 
 
+def models() -> Diagnosis:
+    """Look for what builds the environments of models."""
+    without = "models whose pins the worker does not satisfy are not checked, and their runs say which"
+    if settings.MODEL_ENVIRONMENTS != "build":
+        return Diagnosis("ok", f"MODEL_ENVIRONMENTS={settings.MODEL_ENVIRONMENTS}: {without}")
+    if not settings.UV_PROGRAM:
+        return Diagnosis("warning", f"uv is not installed on this host: {without}; needed where checks run only")
+    index = settings.MODEL_INDEX_URL or os.environ.get("UV_DEFAULT_INDEX", "")
+    told = f"from {urlsplit(index).hostname}" if index else "from uv's own default index (MODEL_INDEX_URL names another)"
+    return Diagnosis("ok", f"{settings.UV_PROGRAM} builds the environments of models {told}")
+
+
 def account() -> Diagnosis:
     """Look at the account the processes run under."""
     if os.getuid() == 0:
@@ -126,6 +138,7 @@ EXAMINATIONS: dict[str, Callable[[], Diagnosis]] = {
     "broker": broker,
     "storage": storage,
     "sandbox": sandbox,
+    "models": models,
     "account": account,
 }
 
@@ -139,7 +152,7 @@ def examine(examination: Callable[[], Diagnosis]) -> Diagnosis:
 
 
 class Command(BaseCommand):
-    help = "Examine database, broker, storage, sandbox and account; status 1 if something Countersign needs is not there."
+    help = "Examine database, broker, storage, sandbox, models' environments and account; status 1 if something Countersign needs is not there."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:

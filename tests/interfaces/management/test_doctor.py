@@ -11,13 +11,14 @@ from interfaces.management.commands import doctor
 
 def test_a_healthy_instance_is_told_piece_by_piece(run, settings, tmp_path) -> None:
     settings.ARTIFACT_ROOT = str(tmp_path / "artifacts")
-    settings.SANDBOX, settings.SANDBOX_ALLOW_PROCESS = "process", True
+    settings.SANDBOX, settings.SANDBOX_ALLOW_PROCESS, settings.UV_PROGRAM = "process", True, "/usr/bin/uv"
     lines = {line.split()[1]: line.split()[0] for line in run("doctor").splitlines()}
     assert lines == {
         "database": "ok",
         "broker": "ok",
         "storage": lines["storage"],
         "sandbox": "warning",
+        "models": "ok",
         "account": "warning" if os.getuid() == 0 else "ok",
     }
     assert lines["storage"] != "failure"
@@ -54,3 +55,19 @@ def test_a_sandbox_that_bubblewrap_cannot_make_is_told_with_its_reason(settings,
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     found = doctor.sandbox()
     assert found.state == "failure" and "No permissions to create new namespace" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("how", "program", "index", "state", "words"),
+    [
+        ("build", "/usr/bin/uv", "https://packages.example.org/simple", "ok", "from packages.example.org"),
+        ("build", "/usr/bin/uv", "", "ok", "MODEL_INDEX_URL names another"),
+        ("build", "", "", "warning", "uv is not installed"),
+        ("own", "/usr/bin/uv", "", "ok", "MODEL_ENVIRONMENTS=own"),
+    ],
+)
+def test_what_builds_the_environments_of_models_is_told(how, program, index, state, words, settings, monkeypatch) -> None:
+    monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
+    settings.MODEL_ENVIRONMENTS, settings.UV_PROGRAM, settings.MODEL_INDEX_URL = how, program, index
+    found = doctor.models()
+    assert found.state == state and words in found.sentence
