@@ -73,7 +73,8 @@ class _Turn:
 
     def __init__(self, database: Path, patience: float) -> None:
         self._database = database
-        self._file = os.open(database.with_name(database.name + "-queue"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # An object, so that it is closed with a connection that its thread never closed.
+        self._file = database.with_name(database.name + "-queue").open("ab")
         self._patience = patience
         self._mine = False
 
@@ -102,7 +103,7 @@ class _Turn:
     def leave(self) -> None:
         """Give up the place."""
         self.give()
-        os.close(self._file)
+        self._file.close()
 
 
 @cache

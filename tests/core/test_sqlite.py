@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import statistics
 import subprocess
 import sys
 import threading
@@ -54,19 +53,15 @@ def end(connection: DatabaseWrapper) -> None:
     connection.set_autocommit(True)
 
 
-def write(connection: DatabaseWrapper, times: int) -> list[float]:
-    """Add one to the counter so many times, reading first; return how long each took in seconds."""
-    took = []
+def write(connection: DatabaseWrapper, times: int) -> None:
+    """Add one to the counter so many times, reading first."""
     for _ in range(times):
-        began = time.monotonic()
         begin(connection)
         with connection.cursor() as cursor:
             cursor.execute("SELECT n FROM counter")
             (n,) = cursor.fetchone()
             cursor.execute("UPDATE counter SET n = %s", [n + 1])
         end(connection)
-        took.append(time.monotonic() - began)
-    return took
 
 
 @pytest.fixture
@@ -92,18 +87,16 @@ def elsewhere(file: Path, times: int) -> subprocess.Popen[str]:
     return process
 
 
-def test_sixteen_writers_of_four_processes_all_write_and_none_waits_far_longer_than_others(file: Path) -> None:
-    """Without the queue the unluckiest waits a thousand times as long as most."""
+def test_sixteen_writers_of_four_processes_all_write_and_none_is_refused(file: Path) -> None:
+    """Each reads what it changes, so a write that overlapped another would be missing from the count."""
     others = [elsewhere(file, 200) for _ in range(3)]
-    took: list[float] = []
-    threads = [threading.Thread(target=lambda: took.extend(write(connect(file), 50))) for _ in range(13)]
+    threads = [threading.Thread(target=lambda: write(connect(file), 50)) for _ in range(13)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert [other.wait(60) for other in others] == [0, 0, 0]
-    assert counted(file) == 3 * 200 + 13 * 50 == 3 * 200 + len(took)
-    assert max(took) < 100 * statistics.median(took), (statistics.median(took), sorted(took)[-5:])
+    assert counted(file) == 3 * 200 + 13 * 50
 
 
 def test_a_turn_ends_with_its_process(file: Path) -> None:
@@ -133,7 +126,8 @@ def test_a_writer_that_waits_too_long_is_told_as_sqlite_would(file: Path) -> Non
     thread.join(10)
     assert said == ["database is locked"]
     end(held)
-    assert len(write(late, 1)) == 1  # and can write afterwards
+    write(late, 1)  # and can write afterwards
+    assert counted(file) == 1
 
 
 @pytest.mark.parametrize("finish", ["rollback", "close", "failed begin"])
@@ -148,7 +142,8 @@ def test_a_turn_is_given_up_however_its_transaction_ends(file: Path, finish: str
     else:
         begin(first)
         first.rollback() if finish == "rollback" else first.close()
-    assert len(write(second, 1)) == 1
+    write(second, 1)
+    assert counted(file) == 1
 
 
 def test_a_child_of_a_process_that_is_writing_gets_its_turn(file: Path) -> None:

@@ -200,6 +200,7 @@ def test_a_page_of_ten_thousand_runs_is_found_without_reading_them_all(dana) -> 
             " FROM generate_series(1, 10000) n, generate_series(1, 5) k"
         )
         cursor.execute("ANALYZE")
+        cursor.execute("SET LOCAL random_page_cost = 1.1")  # that of a disk without moving parts
         with CaptureQueriesContext(connection) as captured:
             found = search.runs(who, experiment_ids=[experiment], filter_text="params.p3 = 'v4' AND metrics.m2 > 0.5", limit=100)
         assert len(found) == 100

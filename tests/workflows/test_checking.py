@@ -84,7 +84,7 @@ def queued_scan(dana: User, version: ModelVersion) -> CheckRun:
 
 def queued_with_reference(dana: User, version: ModelVersion) -> CheckRun:
     policy = compile_policy(
-        "kind: Policy\nname: p\nchecks: [{check: drift, dataset: validation, parameters: {reference: training}}]\n"
+        "kind: Policy\nname: p\nchecks: [{check: drift, dataset: validation, with: {reference: training}}]\n"
         "requirements: [{id: a, title: A, how_to_satisfy: a, satisfied_if: 'true'}]\n"
     )
     (resolved,) = resolve_checks(policy, {})
@@ -119,7 +119,7 @@ def test_a_further_data_set_is_pinned_read_and_part_of_what_was_measured(dana: U
     drifted = {each.slice: each.value for each in Measurement.objects.filter(run=run, metric="drift.ks")}
     assert drifted == {"x": 0.0, "z": 1.0}
     measured_on = {edge.source.key for edge in LineageEdge.objects.filter(kind=EdgeKind.EVALUATED_ON).select_related("source")}
-    assert measured_on == {"validation@v1", "training@v1"}
+    assert measured_on == {"dataset:validation@v1", "dataset:training@v1"}
     assert queued_with_reference(dana, version) == run
     stream = io.BytesIO(ROWS.to_csv(index=False).encode())
     register_dataset(actor=actor(pat), name="training", stream=stream, format="csv", target="y", closed=True)
