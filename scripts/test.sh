@@ -1,5 +1,6 @@
 #!/bin/sh
-# All tests, in as many processes as there are cores. DATABASE_URL and CELERY_BROKER_URL choose other engines than the embedded.
+# All tests, in one process more than there are cores, since some wait for what they started. DATABASE_URL and CELERY_BROKER_URL
+# choose other engines than the embedded. Arguments go to pytest.
 set -eu
 cd "$(dirname "$0")/.."
 home="${COUNTERSIGN_HOME:-var/test}"
@@ -17,5 +18,4 @@ if [ -n "$chosen" ] && [ "${BROWSER_TESTS:-auto}" = auto ]; then
     echo "test: there is no Chromium on PATH, so the tests marked 'browser' are left out"
 fi
 echo "test: pytest on ${DATABASE_URL:+PostgreSQL}${DATABASE_URL:-SQLite}" | sed 's#PostgreSQL.*#PostgreSQL#'
-if [ -z "$*" ]; then set -- -n auto --dist loadfile --no-loadscope-reorder; fi
-exec .venv/bin/python -m pytest ${chosen:+-m "$chosen"} "$@"
+exec .venv/bin/python -m pytest ${chosen:+-m "$chosen"} -n "$(($(nproc) + 1))" --dist loadfile --no-loadscope-reorder "$@"

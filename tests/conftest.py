@@ -15,7 +15,11 @@ from core.models import User
 from tests.cast import person
 
 # Begun first, so that no process waits for the other one to end one of these at last.
-_LONGEST = ("tests/workflows/test_state_machine.py", "tests/journeys", "tests/interfaces/moving", "tests/fuzz")
+_LONGEST = (
+    *("tests/workflows/test_state_machine.py", "tests/journeys", "tests/interfaces/moving", "tests/scripts/test_stack.py"),
+    *("tests/workflows/runner", "tests/workflows/test_checking.py", "tests/benchmarks", "tests/core/test_lost_worker.py"),
+    *("tests/fuzz", "tests/governance/test_sync.py"),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
