@@ -60,9 +60,9 @@ def build(name: str, given: Mapping[str, Any]) -> Check:
 
 
 def asks_model(name: str) -> bool:
-    """Return whether a check asks the model for answers, beyond reading its files."""
-    check = available()[name]
-    return bool(getattr(check, "asks_model", check.needs_model))
+    """Return whether a check asks the model for answers, beyond reading its files; one that is not installed here asks nothing."""
+    check = available().get(name)
+    return check is not None and bool(getattr(check, "asks_model", check.needs_model))
 
 
 def parameters_schema(check: type[Check]) -> dict[str, Any]:

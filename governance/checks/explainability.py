@@ -47,7 +47,7 @@ class Explainability:
         import numpy as np
 
         random = np.random.default_rng(subject.seed)
-        chosen = _sample(random, len(subject.frame), self.rows)
+        chosen = sample(random, len(subject.frame), self.rows)
         features = subject.features.iloc[chosen].reset_index(drop=True)
         method, goodness = self._goodness(subject, chosen)
         baseline = goodness(features)
@@ -87,7 +87,8 @@ def mean_and_half_width(drops: list[float]) -> tuple[float, float]:
     return mean, float(stdtrit(len(drops) - 1, 0.975)) * math.sqrt(variance / len(drops))
 
 
-def _sample(random: np.random.Generator, rows: int, most: int) -> np.ndarray:
+def sample(random: np.random.Generator, rows: int, most: int) -> np.ndarray:
+    """Return the places of at most so many of the rows, rising: all of them, or drawn without replacement."""
     import numpy as np
 
     return np.arange(rows) if rows <= most else np.sort(random.choice(rows, size=most, replace=False))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from governance.checks import perturbations
 from governance.checks.base import Finding, Measurement, ModelPredictFailed, Result, Table, UnsuitableData
-from governance.checks.explainability import mean_and_half_width
+from governance.checks.explainability import mean_and_half_width, sample
 from governance.checks.performance import measured_share
 from governance.checks.perturbations import Observed
 from governance.checks.subject import Subject, equals_label
@@ -92,7 +92,7 @@ class Robustness:
         import numpy as np
 
         random = np.random.default_rng(subject.seed)
-        chosen = _sample(random, len(subject.frame), self.rows)
+        chosen = sample(random, len(subject.frame), self.rows)
         answers = _Numbers(subject, chosen) if self.task == "regression" else _Decisions(subject, chosen, self.threshold)
         rows = subject.features.iloc[chosen].reset_index(drop=True)
         features = {name: perturbations.observe(subject.features[name], chosen) for name in rows.columns}
@@ -136,7 +136,7 @@ class Robustness:
         features: dict[Hashable, Observed],
         random: np.random.Generator,
     ) -> Iterator[Result]:
-        places = _sample(random, len(rows), self.search_rows)
+        places = sample(random, len(rows), self.search_rows)
         numbers = {name: feature for name, feature in features.items() if feature.spread is not None}
         if not numbers:
             yield from _not_searched(self.radii, len(places), "no number varies")
@@ -280,12 +280,6 @@ def _changed(rows: pd.DataFrame, columns: dict[Hashable, pd.Series]) -> pd.DataF
     for name, column in columns.items():
         changed[name] = column.array
     return changed
-
-
-def _sample(random: np.random.Generator, rows: int, most: int) -> np.ndarray:
-    import numpy as np
-
-    return np.arange(rows) if rows <= most else np.sort(random.choice(rows, size=most, replace=False))
 
 
 def _are_finite(values: np.ndarray) -> bool:

@@ -90,8 +90,11 @@ def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck) ->
 
 
 def further_datasets(run: CheckRun) -> dict[str, DatasetVersion]:
-    """Return the data sets that the parameters of a run name, by these names."""
-    check = catalogue.build(run.check_name, run.parameters)
+    """Return the data sets that the parameters of a run name, by these names. A check that is not installed here names none."""
+    try:
+        check = catalogue.build(run.check_name, run.parameters)
+    except ValueError:
+        return {}  # the run itself ends with this error, in words
     return {name: _dataset(name) for name in parameters.dataset_names(check).values()}
 
 

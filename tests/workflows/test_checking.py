@@ -147,6 +147,14 @@ def test_an_environment_that_cannot_be_had_ends_the_run_and_says_which_requireme
     assert scan.state == "completed" and "model environment" not in scan.environment
 
 
+def test_a_check_that_is_not_installed_here_ends_the_run_and_is_named(dana: User, tmp_path: Path) -> None:
+    version = register(dana, saved_sklearn(tmp_path))
+    with transaction.atomic():
+        run = queue_check(actor=actor(dana), version=version, check=ResolvedCheck("gone-with-its-package", "1", {}, None))
+    run = carried_out(run)
+    assert (run.state, run.error_code) == ("error", "invalid_parameters") and "gone-with-its-package" in run.error_message
+
+
 def test_a_data_set_without_a_needed_column_is_a_clear_error(dana: User, pat: User, tmp_path: Path) -> None:
     run = carried_out(queued(dana, pat, register(dana, saved_sklearn(tmp_path)), ROWS.drop(columns="z")))
     assert (run.state, run.error_code) == ("error", "missing_column")

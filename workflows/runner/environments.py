@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -204,7 +205,7 @@ def _requirement(line: str) -> Requirement:
         )
     try:
         found = Requirement(line)
-    except InvalidRequirement as cause:
+    except (InvalidRequirement, RecursionError) as cause:
         raise EnvironmentFailed(
             "requirement_refused",
             f"The requirement {line[:200]!r} is not the name and version of a package ({str(cause)[:200]}).",
@@ -217,7 +218,13 @@ def _requirement(line: str) -> Requirement:
 
 
 def _applies(requirement: Requirement) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate()
+    try:
+        return requirement.marker is None or requirement.marker.evaluate()
+    except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, RecursionError) as cause:
+        raise EnvironmentFailed(
+            "requirement_refused",
+            f"When the requirement {str(requirement)[:200]!r} applies cannot be told ({str(cause)[:200]}). Correct what follows the semicolon.",
+        ) from None
 
 
 def _without_comment(line: str) -> str:
@@ -267,7 +274,7 @@ def _yaml(path: Path) -> Mapping[str, Any]:
     text = _text(path)
     try:
         parsed = yaml.safe_load(text) if text else {}
-    except (yaml.YAMLError, RecursionError) as cause:
+    except (yaml.YAMLError, RecursionError, ValueError) as cause:  # a date that is none is a ValueError
         raise EnvironmentFailed("requirement_refused", f"{path.name} cannot be read: {str(cause)[:200]}") from None
     return parsed if isinstance(parsed, Mapping) else {}
 

@@ -63,6 +63,8 @@ def test_what_a_model_asks_for_is_read_as_mlflow_does(tmp_path: Path) -> None:
         ("--index-url https://example.org", "an option for pip"),
         ("-r other.txt", "an option for pip"),
         ("-e .", "an option for pip"),
+        ("numpy; os_name ~= 'nt'", "applies cannot be told"),
+        ("numpy; " + "(" * 20_000, "not the name and version"),
         ("numpy==1.0 --hash=sha256:00", "not the name and version"),
     ],
 )
@@ -81,6 +83,7 @@ def test_a_line_that_is_no_name_and_version_is_refused_and_named(tmp_path: Path,
     [
         ({"conda__yaml": "dependencies: [cudatoolkit=11]"}, "one for conda"),
         ({"conda__yaml": "a: [b"}, "cannot be read"),
+        ({"conda__yaml": "a: 2026-13-45"}, "cannot be read"),
         ({"python_env__yaml": "python: newest"}, "of Python is none"),
         ({"MLmodel": "mlflow_version: '1; rm -rf /'"}, "of mlflow is none"),
         ({"requirements": "numpy\n" * 1001}, "more than 1000"),
