@@ -62,6 +62,8 @@ class Check(Protocol):
     name: written into policies, never renamed. revision: changes whenever the same input may give another result, so
     that older evidence is not mistaken for fresh. needs_model: the model's files. needs_dataset: an evaluation set. A check that looks at
     the files alone says `asks_model: ClassVar[bool] = False`: the model's environment is then not needed, and the model not started.
+    One that asks it in a second, fresh process too says `asks_again: ClassVar[bool] = True` (`subject.again`), and one that compares
+    with the version in the place that is asked for `compares: ClassVar[bool] = True` (`subject.champion`).
     """
 
     name: ClassVar[str]
@@ -113,6 +115,13 @@ class UnsuitableData(CheckError):
 
     def __init__(self, message: str) -> None:
         super().__init__("unsuitable_data", message)
+
+
+class NotApplicable(CheckError):
+    """There is nothing to measure: this kind of check does not fit this kind of model. The run is skipped, which is no fault and no proof."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("not_applicable", reason)
 
 
 class ModelLoadFailed(CheckError):

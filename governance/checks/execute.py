@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from governance.checks import catalogue
-from governance.checks.base import Cell, CheckError, Finding, Measurement, Result, Table
+from governance.checks.base import Cell, CheckError, Finding, Measurement, NotApplicable, Result, Table
 from governance.checks.model import Predictor, Remote
 from governance.checks.subject import DatasetSpec, Subject
 
@@ -54,9 +54,11 @@ def execute(spec: Mapping[str, Any], out_dir: Path, predictor: Predictor | None 
     progress = Progress(out_dir / "progress.jsonl")
     results: list[Result] = []
     error: dict[str, str] | None = None
+    skipped = False
     try:
         results = _run(spec, progress, predictor)
     except CheckError as cause:
+        skipped = isinstance(cause, NotApplicable)
         error = {"code": cause.code, "message": cause.message[:LONGEST_TEXT]}
     except MemoryError:
         error = {"code": "out_of_memory", "message": "The memory limit was reached. Raise it, or use fewer rows."}
@@ -64,7 +66,7 @@ def execute(spec: Mapping[str, Any], out_dir: Path, predictor: Predictor | None 
         message = f"The check itself failed with {type(cause).__name__}: {cause}. Report this with the log of the run."
         error = {"code": "check_failed", "message": message[:LONGEST_TEXT]}
     progress(1.0, "Done")
-    return document(results, error, time.monotonic() - started)
+    return document(results, error, time.monotonic() - started, skipped=skipped)
 
 
 def _run(spec: Mapping[str, Any], progress: Progress, predictor: Predictor | None) -> list[Result]:
@@ -94,11 +96,11 @@ def _subject(spec: Mapping[str, Any], progress: Progress, predictor: Predictor |
     )
 
 
-def document(results: Iterable[Result], error: dict[str, str] | None, seconds: float) -> dict[str, Any]:
-    """Return the result as JSON-like data without NaN or infinity. An error leaves no partial measurements behind."""
+def document(results: Iterable[Result], error: dict[str, str] | None, seconds: float, *, skipped: bool = False) -> dict[str, Any]:
+    """Return the result as JSON-like data without NaN or infinity. An error, or a reason to skip, leaves no partial measurements behind."""
     kept = [] if error else list(results)
     return {
-        "status": "error" if error else "completed",
+        "status": "skipped" if skipped else "error" if error else "completed",
         "error": error,
         "measurements": [_as_data(each) for each in kept if isinstance(each, Measurement)],
         "findings": [_as_data(each) for each in kept if isinstance(each, Finding)],

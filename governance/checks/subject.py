@@ -60,8 +60,9 @@ def _ignore(done: float, text: str) -> None:
 class Subject:
     """The model version under a check, with its evaluation set and a seed.
 
-    model_path: its files, to be read and never loaded here. predictor: what answers for it. others: where further data sets lie, by the
-    names that the check's parameters give them.
+    model_path: its files, to be read and never loaded here. predictor: what answers for it; second: what answers for it in another fresh
+    process, for checks that ask again. others: where further data sets lie, by the names that the check's parameters give them.
+    champion: the version to compare with, on the same rows and seed; None if there is none.
 
     Attributes raise CheckError: MissingInput, MissingColumn, UnreadableInput, ModelLoadFailed, ModelPredictFailed.
     """
@@ -72,6 +73,8 @@ class Subject:
     progress: Callable[[float, str], None] = field(default=_ignore)
     predictor: Predictor | None = None
     others: Mapping[str, Path] = field(default_factory=dict)
+    second: Predictor | None = None
+    champion: Subject | None = None
 
     @property
     def model_dir(self) -> Path:
@@ -109,6 +112,13 @@ class Subject:
             raise MissingInput("a model", "Start it for a model version that has artifacts.")
         self.progress(0.05, "Loading the model")
         return Model(self.predictor)
+
+    @cached_property
+    def again(self) -> Model:
+        """The same model, loaded once more by a process of its own."""
+        if self.second is None:
+            raise MissingInput("a second process of the model", "Start it for a check that asks again.")
+        return Model(self.second)
 
     @property
     def dataset_name(self) -> str:

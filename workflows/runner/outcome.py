@@ -21,6 +21,7 @@ class Status(StrEnum):
     """How a run ended. Only `completed` carries measurements."""
 
     COMPLETED = "completed"
+    SKIPPED = "skipped"
     ERROR = "error"
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
@@ -36,7 +37,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a run. error_code is stable, error_message says what to do; both "" for a completed run.
+    """The end of a run. error_code is stable, error_message says what to do, or why it was skipped; both "" for a completed run.
 
     log_tail: what the child printed last, printable. environment: versions the numbers rest on, as the child says.
     seconds: wall-clock time, measured here.

@@ -64,7 +64,7 @@ class _Error(_Strict, frozen=True):
 
 
 class _Document(_Strict, frozen=True):
-    status: Literal["completed", "error"]
+    status: Literal["completed", "error", "skipped"]
     error: _Error | None
     measurements: Annotated[tuple[_Measurement, ...], msgspec.Meta(max_length=MOST_MEASUREMENTS)]
     findings: Annotated[tuple[_Finding, ...], msgspec.Meta(max_length=MOST_FINDINGS)]
@@ -74,8 +74,9 @@ class _Document(_Strict, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A result that has passed: bounded, finite, and consistent with its status."""
+    """A result that has passed: bounded, finite, and consistent with its status. error_code: also of a check that was skipped."""
 
+    skipped: bool
     error_code: str
     error_message: str
     measurements: tuple[Measurement, ...]
@@ -95,6 +96,7 @@ def read_result(path: Path, limit_bytes: int) -> Result | None:
         raise InvalidResult(str(cause)[:500]) from cause
     _check(document)
     return Result(
+        document.status == "skipped",
         document.error.code if document.error else "",
         document.error.message if document.error else "",
         tuple(Measurement(**msgspec.structs.asdict(each)) for each in document.measurements),
@@ -105,7 +107,7 @@ def read_result(path: Path, limit_bytes: int) -> Result | None:
 
 
 def _check(document: _Document) -> None:
-    if (document.status == "error") != (document.error is not None):
+    if (document.status == "completed") != (document.error is None):
         raise InvalidResult("its status and its error contradict each other")
     if document.error and (document.measurements or document.findings or document.tables):
         raise InvalidResult("it carries an error and measurements at once")

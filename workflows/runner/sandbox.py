@@ -167,7 +167,7 @@ def _outcome(ended: _Ended, out_dir: Path, isolation: Isolation, limits: Limits,
         code, detail = _why_no_result(ended.predicting, limits, isolation)  # says more than that it did not answer
         return _failure(Status.ERROR, code, isolation, limits, started, log=log, detail=detail)
     return Outcome(
-        Status.ERROR if result.error_code else Status.COMPLETED,
+        Status.SKIPPED if result.skipped else Status.ERROR if result.error_code else Status.COMPLETED,
         isolation,
         time.monotonic() - started,
         result.error_code,
