@@ -49,4 +49,4 @@ USER 10001
 ENV COUNTERSIGN_ENV=production
 HEALTHCHECK --interval=30s --timeout=20s --retries=4 --start-period=20s \
     CMD ["sh", "-c", "celery --app config inspect ping --destination checks@$HOSTNAME --timeout 5"]
-CMD ["celery", "--app=config", "worker", "--queues=checks", "--hostname=checks@%h", "--concurrency=2", "--loglevel=INFO", "--without-gossip", "--without-mingle"]
+CMD ["celery", "--app=config", "worker", "--queues=checks-light,checks-cpu", "--hostname=checks@%h", "--concurrency=2", "--loglevel=INFO", "--without-gossip", "--without-mingle"]

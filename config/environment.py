@@ -67,6 +67,11 @@ VARIABLES: tuple[Variable, ...] = (
         "let production run checks without bubblewrap; only where workers are isolated by other means",
     ),
     Variable("SANDBOX_MEMORY_MB", "integer", "4096", "memory one check may use, in MiB"),
+    Variable("CHECKS_PER_MODEL", "integer", "4", "check runs of one model at work at once; 0: no limit", 0),
+    Variable("CHECKS_PER_TEAM", "integer", "0", "check runs at work at once on the models that one team owns; 0: no limit", 0),
+    Variable(
+        "CHECK_LIGHT_MB", "integer", "256", "a check that reads a model's files alone is light up to this size of theirs, in MiB"
+    ),
     Variable("SANDBOX_WALL_SECONDS", "integer", "600", "wall-clock seconds one check may take"),
     Variable(
         "MODEL_ENVIRONMENTS",

@@ -225,7 +225,12 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "countersign"
 # What takes minutes has workers of its own, or approvals and the ledger would wait behind it.
 # What waits for servers outside has them too, since how long it waits is theirs to choose.
-JOB_QUEUES: dict[str, str] = {"workflows.run_check": "checks", "webhooks.deliver": "webhooks"}
+JOB_QUEUES: dict[str, str] = {"webhooks.deliver": "webhooks"}
+# Check runs go where their resource class leads (governance.commands.checks), and are taken up by election (workflows.election).
+CHECK_QUEUES: dict[str, str] = {"light": "checks-light", "cpu": "checks-cpu", "gpu": "checks-gpu"}
+CHECK_LIGHT_BYTES: int = ENV["CHECK_LIGHT_MB"] * 1024 * 1024
+CHECKS_PER_MODEL: int = ENV["CHECKS_PER_MODEL"]
+CHECKS_PER_TEAM: int = ENV["CHECKS_PER_TEAM"]
 CELERY_TIMEZONE = "UTC"
 
 # Counts of wrong passwords (interfaces.throttle): of every worker where there is a Redis, else of this process.

@@ -14,7 +14,7 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Min, Q
 from django.utils import timezone
 
 from core.errors import DomainError
@@ -23,11 +23,15 @@ from core.models import Job, JobState
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 8.0
 RUN_TASK = "workflows.run_job"
+RUN_NEXT_TASK = "workflows.run_next"
+NUDGE_AGAIN = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[..., None]
+Elect = Callable[[str], int | None]
 _handlers: dict[str, Handler] = {}
+_elections: dict[str, Elect] = {}
 
 
 class Cancelled(Exception):
@@ -38,13 +42,19 @@ class Retry(Exception):
     """What failed may succeed later: put the job back, with back-off, while attempts are left."""
 
 
-def handler(name: str) -> Callable[[Handler], Handler]:
-    """Register the function that does jobs of this name. It takes the job's arguments as keywords and may run twice."""
+def handler(name: str, *, elect: Elect | None = None) -> Callable[[Handler], Handler]:
+    """Register the function that does jobs of this name. It takes the job's arguments as keywords and may run twice.
+
+    elect: for jobs that are not simply done in turn: called with a queue's name, in the transaction that claims, it returns the id of
+    the queued job to do next, or None. It sees to it that no other election of the same queue goes on meanwhile.
+    """
 
     def register(function: Handler) -> Handler:
         if name in _handlers:
             raise ValueError(f"two handlers for the job {name}")
         _handlers[name] = function
+        if elect is not None:
+            _elections[name] = elect
         return function
 
     return register
@@ -56,40 +66,81 @@ def handler_names() -> frozenset[str]:
 
 
 def enqueue(
-    name: str, *, key: str | None = None, max_attempts: int = 3, delay: timedelta = timedelta(), **arguments: Any
+    name: str, *, key: str | None = None, max_attempts: int = 3, delay: timedelta = timedelta(), queue: str = "", **arguments: Any
 ) -> Job | None:
     """Insert a job in the caller's transaction and nudge a worker once that has committed.
 
-    key: at most one open job has it; if one is open already, nothing is inserted and None is returned.
+    key: at most one open job has it; if one is open already, nothing is inserted and None is returned. queue: which workers are told;
+    the one that settings give the name otherwise.
     """
-    job = Job(name=name, arguments=arguments, key=key, max_attempts=max_attempts, run_after=timezone.now() + delay)
+    now = timezone.now()
+    queue = queue or settings.JOB_QUEUES.get(name, settings.CELERY_TASK_DEFAULT_QUEUE)
+    told = None if delay else now
+    job = Job(
+        name=name, arguments=arguments, key=key, max_attempts=max_attempts, run_after=now + delay, queue=queue, nudged_at=told
+    )
     try:
         with transaction.atomic():
             job.save(force_insert=True)
     except IntegrityError:
         return None
-    transaction.on_commit(lambda: nudge(job.pk, name))
+    transaction.on_commit(lambda: nudge(job.pk, name, queue))
     return job
 
 
-def nudge(job_id: int, name: str) -> None:
+def nudge(job_id: int, name: str, queue: str) -> None:
     """Tell the workers. A broker that is away costs a sweep, never the job, so its failure is not the caller's."""
-    queue = settings.JOB_QUEUES.get(name, settings.CELERY_TASK_DEFAULT_QUEUE)
+    task: str = RUN_TASK
+    arguments: dict[str, Any] = {"job_id": job_id}
+    if name in _elections:
+        task, arguments = RUN_NEXT_TASK, {"name": name, "queue": queue}  # whichever is its turn then
     try:
-        current_app.send_task(RUN_TASK, kwargs={"job_id": job_id}, queue=queue, retry=False)
+        current_app.send_task(task, kwargs=arguments, queue=queue, retry=False)
     except Exception:
         log.warning("no broker for job %s; the sweeper will take it up", job_id, exc_info=True)
 
 
 def run(job_id: int) -> None:
     """Claim a job and do it, if it is still to be done. Safe to call twice: only one caller gets the claim."""
-    worker = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+    worker = _worker()
+    if _claim(job_id, worker):
+        _do(job_id, worker)
+
+
+def run_next(name: str, queue: str) -> None:
+    """Do the job of this name that its election chooses, if there is one."""
+    worker = _worker()
+    with transaction.atomic():
+        chosen = _elections[name](queue)
+        claimed = chosen is not None and _claim(chosen, worker)
+    if chosen is not None and claimed:
+        try:
+            _do(chosen, worker)
+        finally:
+            _nudge_waiting(name)
+
+
+def _nudge_waiting(name: str) -> None:
+    """Tell the workers of each queue of a job that waits for its election: what kept it back may have ended."""
+    waiting = Job.objects.filter(name=name, state=JobState.QUEUED, run_after__lte=timezone.now())
+    for queue, job_id in waiting.values("queue").annotate(first=Min("pk")).values_list("queue", "first"):
+        nudge(job_id, name, queue)
+
+
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+
+
+def _claim(job_id: int, worker: str) -> bool:
     now = timezone.now()
-    claimed = Job.objects.filter(pk=job_id, state=JobState.QUEUED, run_after__lte=now).update(
-        state=JobState.RUNNING, worker=worker, lease_until=now + LEASE, attempts=F("attempts") + 1
+    return bool(
+        Job.objects.filter(pk=job_id, state=JobState.QUEUED, run_after__lte=now).update(
+            state=JobState.RUNNING, worker=worker, lease_until=now + LEASE, attempts=F("attempts") + 1
+        )
     )
-    if not claimed:
-        return
+
+
+def _do(job_id: int, worker: str) -> None:
     job = Job.objects.get(pk=job_id)
     with _renewing(job, worker) as lease:
         try:
@@ -149,18 +200,22 @@ class _renewing:
 
 
 def sweep() -> int:
-    """Put back what a lost worker left, nudge what waits too long; return how many jobs were nudged."""
+    """Put back what a lost worker left, nudge what waits and no worker was told of lately; return how many jobs were nudged."""
     now = timezone.now()
     lost = Job.objects.filter(state=JobState.RUNNING, lease_until__lt=now)
     lost.filter(attempts__gte=F("max_attempts")).update(
         state=JobState.FAILED, finished_at=now, error="the worker was lost, and no attempt is left"
     )
-    lost.update(state=JobState.QUEUED, lease_until=None, worker="", run_after=now)
+    lost.update(state=JobState.QUEUED, lease_until=None, worker="", run_after=now, nudged_at=None)
+    untold = Q(nudged_at__isnull=True) | Q(nudged_at__lt=now - NUDGE_AGAIN)
     waiting = list(
-        Job.objects.filter(state=JobState.QUEUED, run_after__lte=now).order_by("run_after").values_list("pk", "name")[:200]
+        Job.objects.filter(untold, state=JobState.QUEUED, run_after__lte=now)
+        .order_by("run_after")
+        .values_list("pk", "name", "queue")[:200]
     )
-    for job_id, name in waiting:
-        nudge(job_id, name)
+    Job.objects.filter(pk__in=[job_id for job_id, *_ in waiting]).update(nudged_at=now)
+    for job_id, name, queue in waiting:
+        nudge(job_id, name, queue)
     return len(waiting)
 
 
@@ -199,5 +254,10 @@ def _put_back(job: Job, worker: str, error: str) -> None:
         return
     back_off = timedelta(seconds=2 ** min(job.attempts, 8))
     _mine(job, worker).update(
-        state=JobState.QUEUED, run_after=timezone.now() + back_off, lease_until=None, worker="", error=error[:10_000]
+        state=JobState.QUEUED,
+        run_after=timezone.now() + back_off,
+        lease_until=None,
+        worker="",
+        nudged_at=None,
+        error=error[:10_000],
     )

@@ -116,6 +116,7 @@ class Job(models.Model):
     """Work to be done outside a request. This row is the truth; the broker's message is only a nudge.
 
     A running job holds a lease that its worker renews; a lease that ran out puts the job back in the queue.
+    queue: which workers are told of it. nudged_at: when they were told last, so that the sweeper need not tell them all the time.
     """
 
     name = models.CharField(max_length=80)
@@ -124,7 +125,9 @@ class Job(models.Model):
     state = models.CharField(max_length=10, choices=JobState.choices, default=JobState.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     max_attempts = models.PositiveSmallIntegerField(default=3)
+    queue = models.CharField(max_length=40, blank=True, default="")
     run_after = models.DateTimeField(default=timezone.now)
+    nudged_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=120, blank=True, default="")
     error = models.TextField(blank=True, default="")

@@ -100,7 +100,7 @@ class MainJob(Story):
         hold(blocking == ["review-reviewer"], "every check is met; two approvals are missing")
         runs = result_of(self.ravi.get("check-runs/", model=MODEL, version=1))["results"]
         hold(
-            {r["state"] for r in runs} == {"completed"},
+            {r["state"] for r in runs} <= {"passed", "failed"},
             f"{len(runs)} check runs, each in a process of its own ({runs[0]['isolation']})",
         )
 

@@ -21,8 +21,10 @@ from governance.policy import OBJECTION, UNASKED, CompiledPolicy, Requirement, S
 
 # Stored with each decision: a verdict is byte for byte the same only under the revision of the gate that reached it.
 REVISION = 2
-RUNNING_STATES = ("queued", "running")
-COMPLETED = "completed"
+RUNNING_STATES = ("queued", "preparing", "running")
+# Both were measured to the end: that a check found something grave is for requirements to judge. "completed" is how facts of before
+# the two were told apart call them, and their decisions can be recomputed still.
+MEASURED = ("passed", "failed", "completed")
 LARGEST_INTEGER = 2**53
 OBJECTIONS = ("reject", "request_changes")
 
@@ -162,7 +164,7 @@ def _judge_one(pinned: PinnedPolicy, facts: Facts) -> list[RequirementResult]:
 def _incomplete(policy: CompiledPolicy, facts: Facts) -> str:
     """Return which of the policy's checks did not complete, in words; empty if all did."""
     states = {c.check: facts.version.checks[c.check].state if c.check in facts.version.checks else "" for c in policy.checks}
-    return ", ".join(f"{name} {state or 'did not run'}" for name, state in states.items() if state != COMPLETED)
+    return ", ".join(f"{name} {state or 'did not run'}" for name, state in states.items() if state not in MEASURED)
 
 
 def _requirement(

@@ -17,7 +17,16 @@ from governance import evidence, gate
 from governance.bindings import bindings_for
 from governance.facts import CalendarFacts, Facts, ModelFacts, RequestFacts, UnaskedFact, VersionFacts, WaiverFact
 from governance.gate import PinnedPolicy, Verdict, judge
-from governance.models import Binding, BindingMode, CheckRun, Decision, DecisionPurpose, EvidenceSnapshot, PolicyRevision
+from governance.models import (
+    MEASURED,
+    Binding,
+    BindingMode,
+    CheckRun,
+    Decision,
+    DecisionPurpose,
+    EvidenceSnapshot,
+    PolicyRevision,
+)
 from governance.policy import CompiledPolicy, compile_policy
 from governance.risk import open_finding_facts, waiver_facts, waiver_hands
 from registry.identity import decided_on
@@ -158,7 +167,7 @@ def foresee(version: ModelVersion, *, target_kind: str, target: str, bindings: S
     champion = holder(version.model, target_kind=target_kind, target=target)
     versions = [version] + ([champion] if champion is not None and champion.pk != version.pk else [])
     runs: dict[int, dict[str, CheckRun]] = {v.pk: {} for v in versions}
-    for run in CheckRun.objects.filter(version__in=versions, state="completed").order_by("finished_at"):
+    for run in CheckRun.objects.filter(version__in=versions, state__in=MEASURED).order_by("finished_at"):
         runs[run.version_id][run.check_name] = run
     gathered = evidence.gather(versions, {pk: list(by_name.values()) for pk, by_name in runs.items()})
     own = gathered[version.pk]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,14 @@ from core.models import Job, JobState
 from governance.checks import catalogue
 from governance.commands import checks as check_commands
 from governance.commands.checks import CheckResult
-from governance.models import CheckRun, CheckState
-from registry.models import DatasetVersion
+from governance.models import UNFINISHED, CheckRun, CheckState
+from registry.models import DatasetVersion, ModelVersion
 from workflows.commands import findings
 from workflows.lifecycle import ADVANCE, EXECUTE, wake
 from workflows.models import PromotionRequest
 from workflows.runner import environments, sandbox
 from workflows.runner.environments import Builder, Environment, EnvironmentFailed
-from workflows.runner.sandbox import Isolation, Limits, Outcome, Progress
+from workflows.runner.sandbox import Isolation, Limits, Outcome, Progress, Status
 
 log = logging.getLogger(__name__)
 
@@ -74,39 +75,66 @@ def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
     if run is None:
         return
 
-    def heartbeat(progress: Progress) -> bool:
-        shown = check_commands.report_progress(run_id=run_id, worker=worker, done=progress.done, text=progress.text)
+    def heartbeat(progress: Progress, state: CheckState = CheckState.RUNNING) -> bool:
+        shown = check_commands.report_progress(
+            run_id=run_id, worker=worker, done=progress.done, text=progress.text, log=progress.log, state=state
+        )
         return shown and lease.held()
 
     with tempfile.TemporaryDirectory(prefix="countersign-check-") as folder:
-        model = _model_files(run, Path(folder) / "model")
-        answering = None
-        if catalogue.asks_model(run.check_name):
-            try:
-                answering = environments.provide(
-                    environments.asked_by(model), builder(), lambda text: heartbeat(Progress(0.0, text))
-                )
-            except EnvironmentFailed as error:
-                _finish(run, worker, CheckResult(CheckState.ERROR, error_code=error.code, error_message=error.message))
-                return
-        dataset = _dataset_file(run.dataset_version, Path(folder) / "data") if run.dataset_version else None
-        others = {
-            name: _dataset_file(other, Path(folder) / f"other-{number}")
-            for number, (name, other) in enumerate(check_commands.further_datasets(run).items())
-        }
+        try:
+            prepared = _prepare(run, Path(folder), lambda text: heartbeat(Progress(0.0, text), CheckState.PREPARING))
+        except EnvironmentFailed as error:
+            _finish(run, worker, CheckResult(CheckState.ERROR, error_code=error.code, error_message=error.message))
+            return
         outcome = sandbox.run(
             _spec(run),
-            model_dir=model,
-            dataset_path=dataset,
+            model_dir=prepared.model,
+            dataset_path=prepared.dataset,
             limits=limits(),
             isolation=kept_apart,
             heartbeat=heartbeat,
-            others=others,
-            answering=answering,
+            others=prepared.others,
+            answering=prepared.answering,
+            asks_again=catalogue.asks_again(run.check_name),
+            champion=prepared.champion,
         )
     if not lease.held():
         raise jobs.Cancelled
-    _finish(run, worker, _result(outcome, answering))
+    _finish(run, worker, _result(outcome, prepared))
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What lies ready for a run. champion: the files of what it is compared with, and what answers for them."""
+
+    model: Path
+    dataset: Path | None
+    others: Mapping[str, Path]
+    answering: Environment | None
+    champion: tuple[Path, Environment] | None
+
+    def said(self) -> dict[str, str]:
+        """Return which environments answered, as evidence names them."""
+        said = {"model environment": self.answering.said} if self.answering else {}
+        return said | ({"champion environment": self.champion[1].said} if self.champion else {})
+
+
+def _prepare(run: CheckRun, folder: Path, tell: Callable[[str], object]) -> _Prepared:
+    """Lay out files and provide environments. Raises EnvironmentFailed."""
+    model, champion = _model_files(run.version, folder / "model"), None
+    answering = None
+    if catalogue.asks_model(run.check_name):
+        answering = environments.provide(environments.asked_by(model), builder(), tell)
+        if run.compared_with is not None:
+            files = _model_files(run.compared_with, folder / "champion")
+            champion = (files, environments.provide(environments.asked_by(files), builder(), tell))
+    others = {
+        name: _dataset_file(other, folder / f"other-{number}")
+        for number, (name, other) in enumerate(check_commands.further_datasets(run).items())
+    }
+    dataset = _dataset_file(run.dataset_version, folder / "data") if run.dataset_version else None
+    return _Prepared(model, dataset, others, answering, champion)
 
 
 def settle_orphans() -> int:
@@ -115,7 +143,7 @@ def settle_orphans() -> int:
     busy = Job.objects.filter(state__in=[JobState.QUEUED, JobState.RUNNING])
     count = 0
     working = set(busy.filter(name=check_commands.RUN_CHECK).values_list("key", flat=True))
-    for run in CheckRun.objects.filter(state__in=[CheckState.QUEUED, CheckState.RUNNING], created_at__lt=before):
+    for run in CheckRun.objects.filter(state__in=UNFINISHED, created_at__lt=before):
         if f"check:{run.pk}" not in working:
             _orphaned(run)
             count += 1
@@ -127,10 +155,10 @@ def settle_orphans() -> int:
     return count
 
 
-def _model_files(run: CheckRun, folder: Path) -> Path:
-    """Put the version's files where the sandbox can read them."""
+def _model_files(version: ModelVersion, folder: Path) -> Path:
+    """Put a version's files where the sandbox can read them."""
     folder.mkdir()
-    for file in run.version.files.all():
+    for file in version.files.all():
         path = folder / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         materialise(store(), file.digest, path)
@@ -154,15 +182,17 @@ def _spec(run: CheckRun) -> dict[str, Any]:
     }
 
 
-def _result(outcome: Outcome, answering: Environment | None) -> CheckResult:
+def _result(outcome: Outcome, prepared: _Prepared) -> CheckResult:
+    found = [asdict(row) for row in outcome.findings]
+    measured = outcome.status is Status.COMPLETED
     return CheckResult(
-        state=CheckState(outcome.status.value),
+        state=check_commands.measured_state(found) if measured else CheckState(outcome.status.value),
         error_code=outcome.error_code,
         error_message=outcome.error_message,
         measurements=[asdict(row) for row in outcome.measurements],
-        findings=[asdict(row) for row in outcome.findings],
+        findings=found,
         tables=[asdict(row) for row in outcome.tables],
-        environment={**outcome.environment, **({"model environment": answering.said} if answering else {})},
+        environment={**outcome.environment, **prepared.said()},
         log=outcome.log_tail,
     )
 
@@ -179,6 +209,6 @@ def _finish(run: CheckRun, worker: str, result: CheckResult) -> None:
 
 
 def _orphaned(run: CheckRun) -> None:
-    CheckRun.objects.filter(pk=run.pk, state=CheckState.QUEUED).update(state=CheckState.RUNNING, worker=run.worker)
+    CheckRun.objects.filter(pk=run.pk, state=CheckState.QUEUED).update(state=CheckState.PREPARING, worker=run.worker)
     message = "The worker was lost, or failed again and again, while it carried out this check. Run the checks again."
     _finish(run, run.worker, CheckResult(state=CheckState.ERROR, error_code="worker_lost", error_message=message))

@@ -23,7 +23,8 @@ def queue_checks(actor: Actor, request: PromotionRequest) -> None:
     for pin in pins_of(request):
         for check in resolve_checks(pin.compiled, pin.parameters):
             for role, version in subjects:
-                run = queue_check(actor=actor, version=version, check=check)
+                other = request.champion if role == "candidate" else None
+                run = queue_check(actor=actor, version=version, check=check, champion=other)
                 RequestCheck.objects.get_or_create(request=request, run=run, defaults={"role": role})
 
 

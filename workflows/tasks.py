@@ -16,7 +16,7 @@ from core.errors import Conflict
 from governance import ledger
 from governance.commands.checks import RUN_CHECK
 from webhooks import delivery, fanout
-from workflows import checking, mail
+from workflows import checking, election, mail
 from workflows.commands import break_glass, execution, inbox, re_reviews, waivers
 from workflows.commands import requests as request_commands
 from workflows.lifecycle import ADVANCE, EXECUTE
@@ -26,6 +26,12 @@ from workflows.lifecycle import ADVANCE, EXECUTE
 def run_job(*, job_id: int, **_: object) -> None:
     """Do a job, if it is still to be done."""
     jobs.run(job_id)
+
+
+@shared_task(name="workflows.run_next")
+def run_next(*, name: str, queue: str, **_: object) -> None:
+    """Do the job that is next by election."""
+    jobs.run_next(name, queue)
 
 
 @shared_task(name="workflows.sweep")
@@ -131,7 +137,7 @@ def revert_break_glass(*, break_glass_id: int, **_: Any) -> None:
             raise
 
 
-@jobs.handler(RUN_CHECK)
+@jobs.handler(RUN_CHECK, elect=election.next_check)
 def run_check(*, run_id: str, lease: jobs.Lease, **_: Any) -> None:
     """Measure a check run."""
     checking.run_check(run_id=run_id, worker=worker_name(), lease=lease)

@@ -63,7 +63,8 @@ class Check(Protocol):
     that older evidence is not mistaken for fresh. needs_model: the model's files. needs_dataset: an evaluation set. A check that looks at
     the files alone says `asks_model: ClassVar[bool] = False`: the model's environment is then not needed, and the model not started.
     One that asks it in a second, fresh process too says `asks_again: ClassVar[bool] = True` (`subject.again`), and one that compares
-    with the version in the place that is asked for `compares: ClassVar[bool] = True` (`subject.champion`).
+    with the version in the place that is asked for `compares: ClassVar[bool] = True` (`subject.champion`). One that needs a graphics
+    processor says `resource_class: ClassVar[str] = "gpu"`.
     """
 
     name: ClassVar[str]

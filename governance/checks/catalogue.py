@@ -65,6 +65,11 @@ def asks_model(name: str) -> bool:
     return check is not None and bool(getattr(check, "asks_model", check.needs_model))
 
 
+def asks_again(name: str) -> bool:
+    """Return whether a check asks the model in a second process too."""
+    return bool(getattr(available().get(name), "asks_again", False))
+
+
 def parameters_schema(check: type[Check]) -> dict[str, Any]:
     """Return the JSON Schema of a check's parameters."""
     return {"title": check.name, "description": (check.__doc__ or "").strip(), **parameters.schema(check)}

@@ -1,8 +1,9 @@
 """Run one check in this process and write what it measured: the entry point of the sandbox's child.
 
-`python -m governance.checks.execute SPEC_JSON OUT_DIR [READ_FD WRITE_FD]`. SPEC_JSON is a file with {check, parameters, model_dir, dataset:
-{path, target, favourable, name} or null, others: {name: path}, seed}. OUT_DIR receives `progress.jsonl`, and at the end `result.json`, moved
-into place in one step. The descriptors lead to the model's predictor: no code of the model runs here, so it cannot write the result.
+`python -m governance.checks.execute SPEC_JSON OUT_DIR [NAME:READ_FD:WRITE_FD ...]`. SPEC_JSON is a file with {check, parameters, model_dir,
+champion_dir, dataset: {path, target, favourable, name} or null, others: {name: path}, seed}. OUT_DIR receives `progress.jsonl`, and at the end `result.json`, moved
+into place in one step. The descriptors lead to predictors, of the `model`, of the same model `again`, and of the `champion`: no code of a
+model runs here, so it cannot write the result.
 The exit status is 0 when a result was written, whatever it says.
 """
 
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from governance.checks import catalogue
@@ -48,7 +50,7 @@ class Progress:
             file.write(json.dumps({"done": min(max(done, 0.0), 1.0), "text": text[:200]}) + "\n")
 
 
-def execute(spec: Mapping[str, Any], out_dir: Path, predictor: Predictor | None = None) -> dict[str, Any]:
+def execute(spec: Mapping[str, Any], out_dir: Path, predictors: Mapping[str, Predictor] = MappingProxyType({})) -> dict[str, Any]:
     """Run the check of `spec` and return the result document. Whatever goes wrong becomes its `error`."""
     started = time.monotonic()
     progress = Progress(out_dir / "progress.jsonl")
@@ -56,7 +58,7 @@ def execute(spec: Mapping[str, Any], out_dir: Path, predictor: Predictor | None 
     error: dict[str, str] | None = None
     skipped = False
     try:
-        results = _run(spec, progress, predictor)
+        results = _run(spec, progress, predictors)
     except CheckError as cause:
         skipped = isinstance(cause, NotApplicable)
         error = {"code": cause.code, "message": cause.message[:LONGEST_TEXT]}
@@ -69,31 +71,37 @@ def execute(spec: Mapping[str, Any], out_dir: Path, predictor: Predictor | None 
     return document(results, error, time.monotonic() - started, skipped=skipped)
 
 
-def _run(spec: Mapping[str, Any], progress: Progress, predictor: Predictor | None) -> list[Result]:
+def _run(spec: Mapping[str, Any], progress: Progress, predictors: Mapping[str, Predictor]) -> list[Result]:
     try:
         check = catalogue.build(spec["check"], spec.get("parameters") or {})
     except ValueError as cause:
         raise CheckError("invalid_parameters", str(cause)) from cause
     progress(0.01, f"Starting {check.name}")
     results = []
-    for result in check.run(_subject(spec, progress, predictor)):
+    for result in check.run(_subject(spec, progress, predictors)):
         results.append(result)
         if len(results) > MOST_RESULTS:
             raise CheckError("too_many_results", f"The check gave more than {MOST_RESULTS} results. Use fewer slices.")
     return results
 
 
-def _subject(spec: Mapping[str, Any], progress: Progress, predictor: Predictor | None) -> Subject:
+def _subject(spec: Mapping[str, Any], progress: Progress, predictors: Mapping[str, Predictor]) -> Subject:
     dataset = spec.get("dataset")
-    model_dir = spec.get("model_dir")
-    return Subject(
+    model_dir, champion_dir = spec.get("model_dir"), spec.get("champion_dir")
+    subject = Subject(
         Path(model_dir) if model_dir else None,
         DatasetSpec(**{**dataset, "path": Path(dataset["path"])}) if dataset else None,
         int(spec.get("seed") or 0),
         progress,
-        predictor,
+        predictors.get("model"),
         {name: Path(path) for name, path in (spec.get("others") or {}).items()},
+        predictors.get("again"),
     )
+    if champion_dir:
+        subject.champion = Subject(
+            Path(champion_dir), subject.dataset, subject.seed, predictor=predictors.get("champion"), others=subject.others
+        )
+    return subject
 
 
 def document(results: Iterable[Result], error: dict[str, str] | None, seconds: float, *, skipped: bool = False) -> dict[str, Any]:
@@ -131,8 +139,8 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _cell(value: Any) -> Cell:
     """Return a plain JSON value: numpy numbers become Python's, what is not finite None, long text is cut."""
-    if isinstance(value, str):
-        return value[:LONGEST_TEXT]
+    if isinstance(value, str):  # half of a surrogate pair is no text that could be written
+        return value[:LONGEST_TEXT].encode("utf-8", "replace").decode()
     if hasattr(value, "item"):
         value = value.item()
     if value is None or isinstance(value, bool):
@@ -161,8 +169,11 @@ def write(result: Mapping[str, Any], path: Path) -> None:
 def main(arguments: list[str]) -> None:
     """Run the check of the spec file."""
     spec_file, out_dir, *pipes = arguments
-    predictor = Remote(os.fdopen(int(pipes[0]), "rb"), os.fdopen(int(pipes[1]), "wb")) if pipes else None
-    result = execute(json.loads(Path(spec_file).read_text(encoding="utf-8")), Path(out_dir), predictor)
+    predictors = {
+        name: Remote(os.fdopen(int(read_from), "rb"), os.fdopen(int(write_to), "wb"))
+        for name, read_from, write_to in (each.split(":") for each in pipes)
+    }
+    result = execute(json.loads(Path(spec_file).read_text(encoding="utf-8")), Path(out_dir), predictors)
     write(result, Path(out_dir) / "result.json")
     sys.stdout.flush()
     sys.stderr.flush()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -16,12 +17,24 @@ from core.audit import Event
 from core.canonical import digest
 from core.errors import Invalid
 from governance.checks import catalogue, parameters
-from governance.models import CheckRun, CheckState, EvidenceTable, Finding, Measurement
+from governance.checks.base import Check
+from governance.models import (
+    AT_WORK,
+    GRAVE,
+    MEASURED,
+    UNFINISHED,
+    CheckRun,
+    CheckState,
+    EvidenceTable,
+    Finding,
+    Measurement,
+    ResourceClass,
+)
 from governance.policy import CheckRequest, CompiledPolicy
 from registry import lineage
 from registry.models import DatasetVersion, EdgeKind, ModelVersion, NodeKind
 
-LIVE = (CheckState.QUEUED, CheckState.RUNNING, CheckState.COMPLETED)
+LIVE = (*UNFINISHED, *MEASURED, CheckState.SKIPPED)
 RUN_CHECK = "workflows.run_check"
 
 
@@ -45,11 +58,13 @@ def resolve_checks(policy: CompiledPolicy, parameters: Mapping[str, Any]) -> lis
     return [_resolved(request.resolved(values)) for request in policy.checks]
 
 
-def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck) -> CheckRun:
+def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck, champion: ModelVersion | None = None) -> CheckRun:
     """Return the check run for these inputs: one that is there already, or a new one in the queue.
 
-    Runs in the caller's transaction. A run that ended in an error is not reused.
+    champion: what a check that compares is to compare with. Runs in the caller's transaction. A run that ended in an error is not reused.
     """
+    kind = catalogue.available().get(check.name)
+    compared = champion if getattr(kind, "compares", False) and champion is not None and champion.content_digest else None
     given = {
         "check": check.name,
         "revision": check.revision,
@@ -59,15 +74,22 @@ def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck) ->
     }
     if check.others:
         given["others"] = {parameter: other.digest for parameter, other in check.others.items()}
+    if compared is not None:
+        given["compared_with"] = compared.content_digest
     inputs = digest(given)
     existing = CheckRun.objects.filter(inputs_digest=inputs, state__in=LIVE).first()
     if existing is not None:
         return existing
+    run_id = uuid.uuid4()
+    needs = _resource_class(kind, version)
     try:
         with transaction.atomic():
             run = CheckRun.objects.create(
-                id=uuid.uuid4(),
+                id=run_id,
                 version=version,
+                compared_with=compared,
+                resource_class=needs,
+                job=jobs.enqueue(RUN_CHECK, key=f"check:{run_id}", queue=settings.CHECK_QUEUES[needs], run_id=str(run_id)),
                 check_name=check.name,
                 check_revision=check.revision,
                 parameters=dict(check.parameters),
@@ -85,8 +107,16 @@ def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck) ->
         scope=f"model:{version.model_id}",
         after={"check": check.name, "version": version.number, "inputs": inputs},
     )
-    jobs.enqueue(RUN_CHECK, key=f"check:{run.pk}", run_id=str(run.pk))
     return run
+
+
+def _resource_class(kind: type[Check] | None, version: ModelVersion) -> ResourceClass:
+    """Return what a run needs: what the check says it does, else ``light`` if it only reads files and they are not large."""
+    said = getattr(kind, "resource_class", None)
+    if said is not None:
+        return ResourceClass(said)
+    light = kind is not None and not catalogue.asks_model(kind.name) and version.size_bytes <= settings.CHECK_LIGHT_BYTES
+    return ResourceClass.LIGHT if light else ResourceClass.CPU
 
 
 def further_datasets(run: CheckRun) -> dict[str, DatasetVersion]:
@@ -101,23 +131,33 @@ def further_datasets(run: CheckRun) -> dict[str, DatasetVersion]:
 def start_check(*, run_id: str, worker: str, isolation: str) -> CheckRun | None:
     """Take a queued run, or one whose worker was lost, into work; None when it is finished already.
 
-    The job's lease decides who works; this only follows it, so no actor is asked.
+    It is prepared first: files are laid out, an environment is built. The job's lease decides who works; this only follows it, so no
+    actor is asked.
     """
-    taken = CheckRun.objects.filter(pk=run_id, state__in=[CheckState.QUEUED, CheckState.RUNNING]).update(
-        state=CheckState.RUNNING, worker=worker, isolation=isolation, started_at=timezone.now(), progress=0.0, progress_text=""
+    taken = CheckRun.objects.filter(pk=run_id, state__in=UNFINISHED).update(
+        state=CheckState.PREPARING, worker=worker, isolation=isolation, started_at=timezone.now(), progress=0.0, progress_text=""
     )
     if not taken:
         return None
-    return CheckRun.objects.select_related("version__model", "dataset_version__dataset", "dataset_version__blob").get(pk=run_id)
+    return CheckRun.objects.select_related(
+        "version__model", "compared_with", "dataset_version__dataset", "dataset_version__blob"
+    ).get(pk=run_id)
 
 
-def report_progress(*, run_id: str, worker: str, done: float, text: str) -> bool:
-    """Show how far a run is; return False when it is no longer this worker's."""
+def report_progress(
+    *, run_id: str, worker: str, done: float, text: str, log: str = "", state: CheckState = CheckState.RUNNING
+) -> bool:
+    """Show how far a run is, and what it has printed; return False when it is no longer this worker's."""
     return bool(
-        CheckRun.objects.filter(pk=run_id, state=CheckState.RUNNING, worker=worker).update(
-            progress=done, progress_text=text[:300]
+        CheckRun.objects.filter(pk=run_id, state__in=AT_WORK, worker=worker).update(
+            state=state, progress=done, progress_text=text[:300], log=log
         )
     )
+
+
+def measured_state(findings: Sequence[Mapping[str, Any]]) -> CheckState:
+    """Return the state of a run that measured to the end: ``failed`` with a finding of high severity or worse, else ``passed``."""
+    return CheckState.FAILED if any(row["severity"] in GRAVE for row in findings) else CheckState.PASSED
 
 
 @dataclass(frozen=True)
@@ -143,7 +183,7 @@ def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult)
         "findings": list(map(dict, result.findings)),
         "tables": list(map(dict, result.tables)),
     }
-    finished = CheckRun.objects.filter(pk=run_id, state=CheckState.RUNNING, worker=worker).update(
+    finished = CheckRun.objects.filter(pk=run_id, state__in=AT_WORK, worker=worker).update(
         state=result.state,
         progress=1.0,
         progress_text="",
@@ -151,14 +191,14 @@ def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult)
         error_message=result.error_message,
         environment=dict(result.environment or {}),
         log=result.log,
-        result_digest=digest(evidence) if result.state == CheckState.COMPLETED else "",
+        result_digest=digest(evidence) if result.state in MEASURED else "",
         tables_digest=digest({"tables": evidence["tables"]}) if evidence["tables"] else "",
         finished_at=timezone.now(),
     )
     if not finished:
         return None
     run = CheckRun.objects.select_related("version__model", "dataset_version__dataset").get(pk=run_id)
-    if result.state == CheckState.COMPLETED:
+    if result.state in MEASURED:
         Measurement.objects.bulk_create([Measurement(run=run, **row) for row in evidence["measurements"]])
         Finding.objects.bulk_create([Finding(run=run, **row) for row in evidence["findings"]])
         EvidenceTable.objects.bulk_create([EvidenceTable(run=run, **row) for row in evidence["tables"]])

@@ -1,6 +1,10 @@
 """What must be true, what was measured, what is known to be wrong, and what was decided on it."""
 
 from governance.models.evidence import (
+    AT_WORK,
+    GRAVE,
+    MEASURED,
+    UNFINISHED,
     CheckRun,
     CheckState,
     Decision,
@@ -10,6 +14,7 @@ from governance.models.evidence import (
     Finding,
     Measurement,
     ModelCard,
+    ResourceClass,
     Severity,
 )
 from governance.models.policies import Binding, BindingMode, ParameterSet, Policy, PolicyRevision, TargetKind
@@ -27,6 +32,10 @@ from governance.models.risk import (
 )
 
 __all__ = [
+    "AT_WORK",
+    "GRAVE",
+    "MEASURED",
+    "UNFINISHED",
     "Binding",
     "BindingMode",
     "CheckRun",
@@ -46,6 +55,7 @@ __all__ = [
     "Policy",
     "PolicyRevision",
     "QuestionnaireRevision",
+    "ResourceClass",
     "Severity",
     "TargetKind",
     "TierAssessment",

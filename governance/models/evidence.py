@@ -8,22 +8,44 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from core.models import Job
 from registry.models import DatasetVersion, ModelVersion
 
 
 class CheckState(models.TextChoices):
+    """Where a check run stands. ``passed`` and ``failed`` were measured to the end, ``failed`` with a finding of high severity or worse;
+    neither decides anything. ``skipped``: this kind of check does not fit this kind of model."""
+
     QUEUED = "queued"
+    PREPARING = "preparing"
     RUNNING = "running"
-    COMPLETED = "completed"
+    PASSED = "passed"
+    FAILED = "failed"
     ERROR = "error"
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+
+UNFINISHED = (CheckState.QUEUED, CheckState.PREPARING, CheckState.RUNNING)
+AT_WORK = (CheckState.PREPARING, CheckState.RUNNING)
+MEASURED = (CheckState.PASSED, CheckState.FAILED)
+GRAVE = ("high", "critical")
+
+
+class ResourceClass(models.TextChoices):
+    """What a check run needs of the worker that takes it up."""
+
+    LIGHT = "light"
+    CPU = "cpu"
+    GPU = "gpu"
 
 
 class CheckRun(models.Model):
     """One execution of a check on one content. A finished one is never changed.
 
-    ``inputs_digest`` covers check, revision, parameters, content and data set: equal inputs may reuse an earlier result.
+    ``inputs_digest`` covers check, revision, parameters, content, data sets and what it is compared with: equal inputs may reuse an
+    earlier result. ``resource_class`` and ``job`` say which workers may take it up, and through which row of the queue.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -32,8 +54,11 @@ class CheckRun(models.Model):
     check_revision = models.CharField(max_length=40)
     parameters = models.JSONField(default=dict)
     dataset_version = models.ForeignKey(DatasetVersion, null=True, on_delete=models.PROTECT, related_name="check_runs")
+    compared_with = models.ForeignKey(ModelVersion, null=True, on_delete=models.PROTECT, related_name="+")  # the champion of then
     content_digest = models.CharField(max_length=71)
     inputs_digest = models.CharField(max_length=71)
+    resource_class = models.CharField(max_length=5, choices=ResourceClass.choices, default=ResourceClass.CPU)
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
     state = models.CharField(max_length=10, choices=CheckState.choices, default=CheckState.QUEUED)
     progress = models.FloatField(default=0.0)  # fraction in [0, 1]
     progress_text = models.CharField(max_length=300, blank=True, default="")
@@ -54,7 +79,7 @@ class CheckRun(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["inputs_digest"],
-                condition=models.Q(state__in=["queued", "running", "completed"]),
+                condition=models.Q(state__in=["queued", "preparing", "running", "passed", "failed", "skipped"]),
                 name="one_live_check_run_per_inputs",
             )
         ]

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from config.environment import BASE_DIR
 from core import jobs
+from governance.models import ResourceClass
 from scripts.stack import commands
 
 PACKAGES = ("core", "artifacts", "tracking", "registry", "webhooks", "governance", "workflows", "interfaces")
@@ -166,9 +167,15 @@ def test_every_job_that_is_enqueued_has_a_handler() -> None:
 def test_every_queue_has_workers_and_every_job_that_has_its_own_exists() -> None:
     importlib.import_module("workflows.tasks")
     served = {
-        word.removeprefix("--queues=") for command in commands().values() for word in command if word.startswith("--queues=")
+        queue
+        for command in commands().values()
+        for word in command
+        if word.startswith("--queues=")
+        for queue in word.removeprefix("--queues=").split(",")
     }
-    assert served == {settings.CELERY_TASK_DEFAULT_QUEUE, *settings.JOB_QUEUES.values()}
+    of_checks = {name for needs, name in settings.CHECK_QUEUES.items() if needs != "gpu"}  # whoever has one starts its worker
+    assert served == {settings.CELERY_TASK_DEFAULT_QUEUE, *settings.JOB_QUEUES.values(), *of_checks}
+    assert set(settings.CHECK_QUEUES) == set(ResourceClass)
     assert set(settings.JOB_QUEUES) <= jobs.handler_names()
 
 
@@ -176,7 +183,7 @@ def test_everything_beat_sends_is_a_task_that_workers_know() -> None:
     importlib.import_module("workflows.tasks")
     from config.celery import app
 
-    sent = {entry["task"] for entry in app.conf.beat_schedule.values()} | {jobs.RUN_TASK}
+    sent = {entry["task"] for entry in app.conf.beat_schedule.values()} | {jobs.RUN_TASK, jobs.RUN_NEXT_TASK}
     assert sent <= set(app.tasks)
     # A message nobody took in time must not pile up behind a worker that is away.
     assert all(entry["options"]["expires"] for entry in app.conf.beat_schedule.values())

@@ -249,11 +249,22 @@ def test_a_cancelled_job_is_not_begun_and_a_running_one_stops(work: Work, nudged
 def test_what_takes_minutes_goes_to_workers_of_its_own(work: Work, settings, monkeypatch) -> None:
     queues: list[str] = []
     monkeypatch.setattr("core.jobs.current_app.send_task", lambda name, kwargs, queue, **_: queues.append(queue))
-    job = _enqueue()
+    _enqueue()
     settings.JOB_QUEUES = {"test.work": "checks"}
-    jobs.sweep()
-    assert Job.objects.get(pk=job.pk).state == JobState.QUEUED
-    assert queues == ["countersign", "checks"]
+    _enqueue()
+    _enqueue(queue="elsewhere")
+    assert queues == ["countersign", "checks", "elsewhere"]
+    with time_machine.travel(timezone.now() + jobs.NUDGE_AGAIN, tick=False):
+        jobs.sweep()
+    assert queues[3:] == queues[:3]
+
+
+def test_the_sweeper_does_not_tell_workers_again_of_what_they_were_just_told(work: Work, nudged: list[int]) -> None:
+    jobs_made = [_enqueue().pk for _ in range(3)]
+    assert jobs.sweep() == 0 and nudged == jobs_made
+    with time_machine.travel(timezone.now() + jobs.NUDGE_AGAIN, tick=False):
+        assert (jobs.sweep(), jobs.sweep()) == (3, 0)
+    assert nudged == jobs_made * 2
 
 
 def test_two_handlers_of_one_name_stop_the_start(work: Work) -> None:

@@ -63,7 +63,7 @@ steps:
 PINNED = [PinnedPolicy(POLICY, {})]
 
 
-def version(auc: float | None = 0.8, state: str = "completed") -> VersionFacts:
+def version(auc: float | None = 0.8, state: str = "passed") -> VersionFacts:
     measured = {} if auc is None else {"auc": Measured("auc", auc, n=300, ci_low=auc - 0.05, ci_high=auc + 0.05)}
     return VersionFacts(present=True, number=1, measurements=measured, checks={"scan": CheckFact("scan", state)})
 
@@ -178,24 +178,24 @@ LOOKS_THROUGH = [
     "measurements.all(m, !m.startsWith('impact') || measurements[m].value > 0.8)",
     "!('auc' in measurements) || measurements['auc'].value > 0.1",
     "!has(measurements.auc)",
-    "version.checks.all(c, version.checks[c].state == 'completed')",
+    "version.checks.all(c, version.checks[c].state == 'passed')",
 ]
 
 
 @pytest.mark.parametrize("expression", LOOKS_THROUGH)
 def test_nothing_found_counts_only_once_every_check_is_complete(expression: str) -> None:
     policy = judged(expression, before="checks: [{check: scan}]")
-    clean = VersionFacts(present=True, checks={"scan": CheckFact("scan", "completed")})
+    clean = VersionFacts(present=True, checks={"scan": CheckFact("scan", "passed")})
     found = {
         state: policy(facts(msgspec.structs.replace(clean, checks=checks))).requirements[0]
         for state, checks in {
-            "completed": clean.checks,
+            "passed": clean.checks,
             "running": {"scan": CheckFact("scan", "running")},
-            "failed": {"scan": CheckFact("scan", "failed")},
+            "failed": {"scan": CheckFact("scan", "error")},
             "absent": {},
         }.items()
     }
-    assert found["completed"].state is State.SATISFIED
+    assert found["passed"].state is State.SATISFIED
     assert found["running"].state in (State.PENDING, State.UNSATISFIED)
     assert found["failed"].state in (State.ERROR, State.UNSATISFIED)
     assert found["absent"].state is State.ERROR
@@ -209,8 +209,8 @@ def test_a_step_or_an_override_that_hangs_on_findings_waits_for_every_check_too(
         before="checks: [{check: scan}]",
         after="steps: [{name: deep, applies_if: findings.size() > 0, factors: [{group: reviewer, count: 1}]}]",
     )
-    failed = VersionFacts(present=True, number=1, checks={"scan": CheckFact("scan", "failed")})
-    complete = msgspec.structs.replace(failed, checks={"scan": CheckFact("scan", "completed")})
+    failed = VersionFacts(present=True, number=1, checks={"scan": CheckFact("scan", "error")})
+    complete = msgspec.structs.replace(failed, checks={"scan": CheckFact("scan", "passed")})
     assert [r.state for r in policy(facts(complete)).requirements] == [State.OVERRIDDEN, State.NOT_APPLICABLE]
     assert [r.state for r in policy(facts(failed)).requirements] == [State.UNSATISFIED, State.ERROR]
     running = msgspec.structs.replace(failed, checks={"scan": CheckFact("scan", "running")})
@@ -471,7 +471,7 @@ versions = st.builds(
     ),
     st.dictionaries(st.sampled_from(sorted(METRICS)), measured),
     findings,
-    st.dictionaries(st.sampled_from(["scan", "performance"]), st.sampled_from(["completed"] * 4 + ["failed", "running"])),
+    st.dictionaries(st.sampled_from(["scan", "performance"]), st.sampled_from(["passed", "failed"] * 2 + ["error", "running"])),
     st.dictionaries(st.sampled_from(["use", "außerdem"]), st.text(max_size=9)),
 )
 reviews = st.lists(
@@ -505,7 +505,7 @@ good = st.builds(
             VersionFacts(
                 present=True,
                 measurements={"auc": Measured("auc", auc, n=300, ci_low=auc - 0.01), "f1": Measured("f1", f1)},
-                checks={name: CheckFact(name, "completed") for name in ("scan", "performance")},
+                checks={name: CheckFact(name, "passed") for name in ("scan", "performance")},
                 card={"use": "scoring"},
             )
         ),
@@ -528,7 +528,7 @@ def without(seen: Facts, lost: str) -> Facts:
     if kind in ("broken", "never-run"):
         checks = {key: each for key, each in own.checks.items() if key != name}
         if kind == "broken":
-            checks[name] = CheckFact(name, "failed")
+            checks[name] = CheckFact(name, "error")
         own = msgspec.structs.replace(
             own,
             checks=checks,
@@ -567,7 +567,7 @@ def test_a_gate_that_is_open_shuts_when_what_it_needs_is_lost(lost: str) -> None
     own = VersionFacts(
         present=True,
         measurements={"auc": Measured("auc", 0.8, n=300), "scan.files": Measured("scan.files", 4.0)},
-        checks={name: CheckFact(name, "completed") for name in ("scan", "performance")},
+        checks={name: CheckFact(name, "passed") for name in ("scan", "performance")},
         card={"use": "scoring"},
     )
     whole = msgspec.structs.replace(facts(own), reviews=reviewed)

@@ -102,7 +102,7 @@ def test_a_check_whose_worker_is_killed_ends_exactly_once(stack: Stack, tmp_path
 
     until(lambda: dana.get(request).json()["state"] != "checking")
     ended = check()
-    assert (ended["state"], ended["error_message"]) == ("completed", "")
+    assert (ended["state"], ended["error_message"]) == ("passed", "")
     assert ended["started_at"] > first
     finished = aude.get(f"{api}/audit/events/", params={"action": "check.finished"}).json()["results"]
     assert [event["subject_id"] for event in finished] == [ended["id"]]

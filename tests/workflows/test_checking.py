@@ -18,16 +18,18 @@ from sklearn.linear_model import LogisticRegression
 from core import jobs
 from core.jobs import Lease
 from core.models import AuditEvent, Job, User
+from governance.commands import checks as check_commands
 from governance.commands.checks import ResolvedCheck, queue_check, resolve_checks
-from governance.models import CheckRun, Measurement
+from governance.models import MEASURED, CheckRun, Measurement
 from governance.policy import compile_policy
 from registry import commands as registry_commands
 from registry.datasets import register_dataset
-from registry.models import EdgeKind, LineageEdge, ModelVersion
+from registry.models import EdgeKind, LineageEdge, ModelVersion, RegisteredModel
 from tests.cast import actor
 from tracking.commands.files import put_run_artifact
 from tracking.commands.runs import create_run
 from workflows import checking
+from workflows.runner import sandbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,11 +63,19 @@ def register(user: User, folder: Path) -> ModelVersion:
         content = file.read_bytes()
         path = f"model/{file.relative_to(folder)}"
         put_run_artifact(actor=who, run_id=run, path=path, stream=io.BytesIO(content), expected_bytes=len(content))
-    registry_commands.create_model(actor=who, name="m")
+    if not RegisteredModel.objects.filter(name="m").exists():
+        registry_commands.create_model(actor=who, name="m")
     return registry_commands.register_version(actor=who, model_name="m", source=f"runs:/{run}/model", run_id=run)
 
 
-def queued(dana: User, pat: User, version: ModelVersion, rows: pd.DataFrame = ROWS, check: str = "performance") -> CheckRun:
+def queued(
+    dana: User,
+    pat: User,
+    version: ModelVersion,
+    rows: pd.DataFrame = ROWS,
+    check: str = "performance",
+    champion: ModelVersion | None = None,
+) -> CheckRun:
     content = rows.to_csv(index=False).encode()
     register_dataset(actor=actor(pat), name="validation", stream=io.BytesIO(content), format="csv", target="y", closed=True)
     policy = compile_policy(
@@ -74,7 +84,7 @@ def queued(dana: User, pat: User, version: ModelVersion, rows: pd.DataFrame = RO
     )
     (resolved,) = resolve_checks(policy, {})
     with transaction.atomic():
-        return queue_check(actor=actor(dana), version=version, check=resolved)
+        return queue_check(actor=actor(dana), version=version, check=resolved, champion=champion)
 
 
 def queued_scan(dana: User, version: ModelVersion) -> CheckRun:
@@ -100,7 +110,7 @@ def carried_out(run: CheckRun) -> CheckRun:
 
 def test_a_real_model_is_measured_and_the_evidence_kept(dana: User, pat: User, tmp_path: Path) -> None:
     run = carried_out(queued(dana, pat, register(dana, saved_sklearn(tmp_path))))
-    assert (run.state, run.error_message) == ("completed", "")
+    assert (run.state, run.error_message) == ("passed", "")
     assert Measurement.objects.get(run=run, metric="roc_auc", slice="").value == 1.0
     assert run.result_digest.startswith("sha256:")
     assert run.tables.filter(name="roc_curve").exists()
@@ -115,7 +125,7 @@ def test_a_further_data_set_is_pinned_read_and_part_of_what_was_measured(dana: U
         stream = io.BytesIO(rows.to_csv(index=False).encode())
         register_dataset(actor=actor(pat), name=name, stream=stream, format="csv", target="y", closed=True)
     run = carried_out(queued_with_reference(dana, version))
-    assert (run.state, run.error_message, run.parameters) == ("completed", "", {"reference": "training@v1"})
+    assert (run.state, run.error_message, run.parameters) == ("passed", "", {"reference": "training@v1"})
     drifted = {each.slice: each.value for each in Measurement.objects.filter(run=run, metric="drift.ks")}
     assert drifted == {"x": 0.0, "z": 1.0}
     measured_on = {edge.source.key for edge in LineageEdge.objects.filter(kind=EdgeKind.EVALUATED_ON).select_related("source")}
@@ -144,7 +154,7 @@ def test_an_environment_that_cannot_be_had_ends_the_run_and_says_which_requireme
     run = carried_out(queued(dana, pat, version))
     assert (run.state, run.error_code) == ("error", code) and words in run.error_message
     scan = carried_out(queued_scan(dana, version))  # files can be looked into without it
-    assert scan.state == "completed" and "model environment" not in scan.environment
+    assert scan.state in MEASURED and "model environment" not in scan.environment
 
 
 def test_a_check_that_is_not_installed_here_ends_the_run_and_is_named(dana: User, tmp_path: Path) -> None:
@@ -204,3 +214,46 @@ def test_a_run_whose_job_is_gone_is_settled_and_its_request_is_not_stuck(dana: U
     assert checking.settle_orphans() == 1
     run.refresh_from_db()
     assert (run.state, run.error_code) == ("error", "worker_lost")
+
+
+def test_a_run_is_prepared_and_then_runs_and_shows_what_it_prints(
+    dana: User, pat: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+    report = check_commands.report_progress
+
+    def noted(**given: Any) -> bool:
+        held = report(**given)
+        run = CheckRun.objects.get(pk=given["run_id"])
+        seen.append((run.state, run.log))
+        return held
+
+    monkeypatch.setattr(check_commands, "report_progress", noted)
+    monkeypatch.setattr(sandbox, "_BEAT_SECONDS", 0.1)
+    body = "print('said aloud', flush=True); import time; time.sleep(1.5); return [1] * len(model_input)"
+    run = queued(dana, pat, register(dana, saved_pyfunc(tmp_path, body)))
+    monkeypatch.setattr(checking.environments, "provide", _telling(checking.environments.provide))
+    assert carried_out(run).state in MEASURED
+    states = [state for state, _ in seen]
+    assert states[0] == "preparing" and set(states) == {"preparing", "running"} and states == sorted(states)
+    assert any("said aloud" in log for _, log in seen) and "said aloud" in run.log
+
+
+def _telling(provide: Any) -> Any:
+    def provide_and_tell(asked: Any, builder: Any, tell: Any) -> Any:
+        tell("Making an environment")
+        return provide(asked, builder, tell)
+
+    return provide_and_tell
+
+
+def test_what_is_compared_with_the_champion_is_measured_on_both(dana: User, pat: User, tmp_path: Path) -> None:
+    champion = register(dana, saved_sklearn(tmp_path))
+    (tmp_path / "two").mkdir()
+    version = register(dana, saved_pyfunc(tmp_path / "two", "return [1] * len(model_input)"))
+    run = queued(dana, pat, version, champion=champion)
+    assert run.compared_with == champion and queued(dana, pat, version).compared_with is None
+    assert carried_out(run).error_message == ""
+    difference = Measurement.objects.get(run=run, metric="accuracy.difference", slice="")
+    assert difference.value is not None and difference.value < 0  # always the same answer against a model that learned
+    assert run.environment["champion environment"]

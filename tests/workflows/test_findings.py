@@ -62,7 +62,7 @@ def reopening(user: User, finding: FindingRecord, comment: str = "It is back.") 
     return findings.reopen_finding(actor=actor(user), finding_id=finding.pk, comment=comment)
 
 
-def checked(version: ModelVersion, *found: tuple[str, str, str], state: str = CheckState.COMPLETED) -> CheckRun:
+def checked(version: ModelVersion, *found: tuple[str, str, str], state: str = CheckState.PASSED) -> CheckRun:
     """Write a check run that found these: rule, severity and place of each."""
     run = CheckRun.objects.create(
         version=version, check_name="artifact-scan", check_revision="1", content_digest=version.content_digest,

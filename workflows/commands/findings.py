@@ -16,7 +16,7 @@ from core.access import Actor, Permission
 from core.audit import Event
 from core.errors import Conflict, Denied, Invalid, NotFound
 from core.models import User
-from governance.models import CheckRun, CheckState, FindingChange, FindingRecord, FindingSource, FindingStatus, Severity
+from governance.models import MEASURED, CheckRun, FindingChange, FindingRecord, FindingSource, FindingStatus, Severity
 from registry import rows
 from registry.models import ModelVersion, RegisteredModel
 from workflows import notifications
@@ -295,7 +295,7 @@ def _evidence(finding: FindingRecord, run_id: UUID | str) -> CheckRun:
     run = CheckRun.objects.filter(pk=run_id, version__model=finding.model).first()
     if run is None:
         raise Invalid(f"There is no check run {run_id} of {finding.model.name}.")
-    if run.state != CheckState.COMPLETED:
+    if run.state not in MEASURED:
         raise Invalid(f"The check run {run_id} is {run.state}; only one with a result shows anything.")
     return run
 

@@ -53,6 +53,11 @@ class Child:
         self._drain()
         return self._process.poll() is not None
 
+    @property
+    def log(self) -> bytes:
+        """What it printed last."""
+        return bytes(self._log)
+
     def look(self) -> None:
         """Note the processor time it has used."""
         self._cpu_seconds = max(self._cpu_seconds, processes.cpu_seconds_below(self._process.pid))
@@ -68,7 +73,7 @@ class Child:
         self._drain()
         assert self._process.stdout is not None
         self._process.stdout.close()
-        return End(returncode, self._cpu_seconds, bytes(self._log))
+        return End(returncode, self._cpu_seconds, self.log)
 
     def _drain(self) -> None:
         for _ in range(64):

@@ -31,11 +31,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the measuring process reads besides the spec. others: further data sets by name."""
+    """What the measuring process reads besides the spec. others: further data sets by name. champion_dir: files to compare with."""
 
     model_dir: Path | None
     dataset_path: Path | None
     others: Mapping[str, Path]
+    champion_dir: Path | None = None
 
     def boxed(self) -> tuple[Inputs, list[Bind]]:
         """Return where they lie inside of a box, and what brings them there."""
@@ -50,12 +51,22 @@ class Inputs:
             inside(self.model_dir, "model") if self.model_dir else None,
             inside(self.dataset_path, "data", self.dataset_path.name) if self.dataset_path else None,
             {name: inside(path, "others", path.name) for name, path in self.others.items()},
+            inside(self.champion_dir, "champion") if self.champion_dir else None,
         )
         return moved, binds
 
 
+@dataclass(frozen=True)
+class Respondent:
+    """A model that a process of its own answers for. name: how the measuring process calls it: model, again or champion."""
+
+    name: str
+    model_dir: Path
+    environment: Environment
+
+
 class Pipes:
-    """A pipe for requests to the model and one for its answers."""
+    """A pipe for requests to a model and one for its answers."""
 
     def __init__(self) -> None:
         self.requests_out, self.requests_in = os.pipe()
@@ -75,21 +86,25 @@ class Pipes:
 
 
 def measuring(
-    folder: Path, spec: Mapping[str, Any], inputs: Inputs, isolation: Isolation, limits: Limits, pipes: Pipes | None
+    folder: Path, spec: Mapping[str, Any], inputs: Inputs, isolation: Isolation, limits: Limits, pipes: Mapping[str, Pipes]
 ) -> Job:
-    """Lay out the input and output folders. They belong to this process's user, which is the child's user as well."""
+    """Lay out the input and output folders. They belong to this process's user, which is the child's user as well.
+
+    pipes: those to each respondent, by its name.
+    """
     for name in ("in", "out", "tmp"):
         (folder / name).mkdir(mode=0o700)
     boxed = isolation is Isolation.BUBBLEWRAP
     seen, binds = inputs.boxed() if boxed else (inputs, [])
     spec_file = folder / "in" / "spec.json"
     spec_file.write_text(json.dumps(_with_paths(spec, seen)), encoding="utf-8")
-    descriptors = (pipes.answers_out, pipes.requests_in) if inputs.model_dir and pipes else ()
+    descriptors = tuple(end for each in pipes.values() for end in (each.answers_out, each.requests_in))
+    named = [f"{name}:{each.answers_out}:{each.requests_in}" for name, each in pipes.items()]
     arguments = [str(bubblewrap.interpreter()), "-s", "-P", "-m", "governance.checks.execute"]
     if not boxed:
-        arguments += [str(spec_file), str(folder / "out"), *map(str, descriptors)]
+        arguments += [str(spec_file), str(folder / "out"), *named]
         return Job(arguments, _environment(folder / "tmp", _project()), folder / "tmp", descriptors)
-    arguments += [str(bubblewrap.INPUT / "spec.json"), str(bubblewrap.OUTPUT), *map(str, descriptors)]
+    arguments += [str(bubblewrap.INPUT / "spec.json"), str(bubblewrap.OUTPUT), *named]
     environment = _environment(Path("/tmp"), bubblewrap.CODE)  # noqa: S108  # inside of the sandbox
     binds = [
         *_code(),
@@ -101,11 +116,10 @@ def measuring(
     return Job(command, {}, folder / "tmp", descriptors)
 
 
-def predicting(
-    folder: Path, model_dir: Path, answering: Environment, isolation: Isolation, limits: Limits, pipes: Pipes, *, soon: bool
-) -> Job:
-    """Return the job that the model answers from: of everything else it sees its own files alone. soon: it will surely be asked."""
-    scratch, alone = folder / "model-tmp", folder / "model-code"
+def predicting(folder: Path, respondent: Respondent, isolation: Isolation, limits: Limits, pipes: Pipes, *, soon: bool) -> Job:
+    """Return the job that a model answers from: of everything else it sees its own files alone. soon: it will surely be asked."""
+    answering, model_dir = respondent.environment, respondent.model_dir
+    scratch, alone = folder / f"{respondent.name}-tmp", folder / f"{respondent.name}-code"
     scratch.mkdir(mode=0o700)
     alone.mkdir(mode=0o700)
     descriptors = (pipes.requests_out, pipes.answers_in)
@@ -114,12 +128,14 @@ def predicting(
     inside_code, inside_model = (bubblewrap.CODE / code.name, bubblewrap.INPUT / "model") if boxed else (code, model_dir)
     arguments = [str(answering.python), "-s", str(inside_code), str(inside_model), *map(str, descriptors)]
     arguments += ["--soon"] if soon else []
+    # Asked again, a model must not find its sets of texts in the same order by our doing.
+    seed = {"PYTHONHASHSEED": "1"} if respondent.name == "again" else {}
     if not boxed:
-        return Job(arguments, _environment(scratch), scratch, descriptors)
+        return Job(arguments, _environment(scratch) | seed, scratch, descriptors)
     command = bubblewrap.command(
         arguments,
         binds=[Bind(code, inside_code), Bind(model_dir.resolve(), inside_model)],
-        environment=_environment(Path("/tmp")),  # noqa: S108  # inside of the sandbox
+        environment=_environment(Path("/tmp")) | seed,  # noqa: S108  # inside of the sandbox
         scratch_bytes=limits.file_bytes,
         packages=answering.folder,
     )
@@ -133,6 +149,7 @@ def _with_paths(spec: Mapping[str, Any], seen: Inputs) -> dict[str, Any]:
         "model_dir": str(seen.model_dir) if seen.model_dir else None,
         "dataset": {**dataset, "path": str(seen.dataset_path)} if dataset and seen.dataset_path else None,
         "others": {name: str(path) for name, path in seen.others.items()},
+        "champion_dir": str(seen.champion_dir) if seen.champion_dir else None,
     }
 
 

@@ -29,10 +29,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the child says it is. done: in [0, 1]. text: printable, at most 200 characters; written by the child."""
+    """How far the child says it is. done: in [0, 1]. text: printable, at most 200 characters; written by the child. log: what the
+    processes printed last, printable."""
 
     done: float
     text: str
+    log: str = ""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,11 @@ class _Table(_Strict, frozen=True):
     rows: Annotated[tuple[tuple[_Cell, ...], ...], msgspec.Meta(max_length=MOST_ROWS)]
 
 
+class _Progress(msgspec.Struct, frozen=True):
+    done: float
+    text: str
+
+
 class _Error(_Strict, frozen=True):
     code: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
     message: _Text
@@ -129,7 +134,7 @@ def read_progress(path: Path) -> Progress | None:
         return None
     for line in reversed((raw or b"").splitlines()):
         try:
-            progress = msgspec.json.decode(line, type=Progress)
+            progress = msgspec.json.decode(line, type=_Progress)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             continue
         return Progress(min(max(progress.done, 0.0), 1.0), printable(progress.text)[:200])

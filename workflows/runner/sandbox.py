@@ -10,8 +10,9 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +21,7 @@ from workflows.runner import layout, results
 from workflows.runner.bubblewrap import Detection, detect
 from workflows.runner.child import Child, End
 from workflows.runner.environments import Environment
-from workflows.runner.layout import Inputs, Job, Pipes
+from workflows.runner.layout import Inputs, Job, Pipes, Respondent
 from workflows.runner.limits import PRINTED_BYTES, Limits
 from workflows.runner.outcome import MESSAGES, Isolation, Outcome, Progress, Status
 
@@ -43,12 +44,15 @@ def run(
     heartbeat: Heartbeat,
     others: Mapping[str, Path] = MappingProxyType({}),
     answering: Environment | None = None,
+    asks_again: bool = False,
+    champion: tuple[Path, Environment] | None = None,
 ) -> Outcome:
     """Run the check that `spec` describes and return how it ended; never raises for what the child does.
 
     spec: {check, parameters, dataset: {target, favourable, name} or null, seed}; the paths are filled in here.
     others: where further data sets lie, by the names that the parameters give them. answering: the environment that the model answers from;
-    without one it cannot be asked.
+    without one it cannot be asked. asks_again: another fresh process answers for the model too. champion: the files of the version to
+    compare with, and its environment.
     heartbeat: called about once a second with the latest progress; False cancels the run. What it raises stops the child
     and is raised again. Bubblewrap that does not work is an error: a run is never moved to a weaker isolation.
     """
@@ -57,16 +61,21 @@ def run(
         return _failure(Status.ERROR, "isolation_unavailable", isolation, limits, started, detail=detect().reason)
     folder = Path(tempfile.mkdtemp(prefix="countersign-check-"))
     try:
-        with Pipes() as pipes:
-            inputs = Inputs(model_dir, dataset_path, others)
-            measuring = layout.measuring(folder, spec, inputs, isolation, limits, pipes if answering else None)
-            predicting = None
-            if model_dir is not None and answering is not None:
-                predicting = layout.predicting(
-                    folder, model_dir, answering, isolation, limits, pipes, soon=dataset_path is not None
-                )
+        asked = []
+        if model_dir is not None and answering is not None:
+            asked += [Respondent(name, model_dir, answering) for name in (["model", "again"] if asks_again else ["model"])]
+        if champion is not None:
+            asked.append(Respondent("champion", *champion))
+        with ExitStack() as open_here:
+            pipes = {each.name: open_here.enter_context(Pipes()) for each in asked}
+            inputs = Inputs(model_dir, dataset_path, others, champion[0] if champion else None)
+            measuring = layout.measuring(folder, spec, inputs, isolation, limits, pipes)
+            soon = dataset_path is not None
+            predicting = {
+                each.name: layout.predicting(folder, each, isolation, limits, pipes[each.name], soon=soon) for each in asked
+            }
             watch = _Watch(measuring, predicting, limits, heartbeat, started)
-            pipes.close()
+            open_here.close()
             ended = watch.until_the_end()
         return _outcome(ended, folder / "out", isolation, limits, started)
     finally:
@@ -75,36 +84,40 @@ def run(
 
 @dataclass(frozen=True)
 class _Ended:
-    """How both ended. verdict: why we stopped them, or ""."""
+    """How they ended. verdict: why we stopped them, or ""."""
 
     verdict: str
     measuring: End
-    predicting: End | None
+    predicting: tuple[End, ...]
 
 
 class _Watch:
-    """Starts both processes and keeps looking at them until the measuring one has ended, or stops them for a reason."""
+    """Starts the processes and keeps looking at them until the measuring one has ended, or stops them for a reason."""
 
-    def __init__(self, measuring: Job, predicting: Job | None, limits: Limits, heartbeat: Heartbeat, started: float) -> None:
+    def __init__(
+        self, measuring: Job, predicting: Mapping[str, Job], limits: Limits, heartbeat: Heartbeat, started: float
+    ) -> None:
         self._limits = limits
         self._heartbeat = heartbeat
         self._deadline = started + limits.wall_seconds
         self._next_beat = started
-        self._predicting = Child(predicting, limits) if predicting else None
-        try:
-            self._measuring = Child(measuring, limits)
-        except BaseException:
-            if self._predicting:
-                self._predicting.stop()
-            raise
-        self._children = [each for each in (self._measuring, self._predicting) if each]
         self._folder = measuring.cwd.parent
+        self._scratch = [self._folder / "tmp", *(self._folder / f"{name}-tmp" for name in predicting)]
+        self._children: list[Child] = []
+        try:
+            for job in (measuring, *predicting.values()):
+                self._children.append(Child(job, limits))
+        except BaseException:
+            for each in self._children:
+                each.stop()
+            raise
+        self._measuring, *self._predicting = self._children
 
     def until_the_end(self) -> _Ended:
         verdict = ""
         try:
             while True:
-                measured, *_ = [each.has_ended() for each in self._children]  # the output of both is to be taken
+                measured, *_ = [each.has_ended() for each in self._children]  # the output of all is to be taken
                 if measured or (verdict := self._reason_to_stop()):
                     break
                 time.sleep(_TICK_SECONDS)
@@ -113,9 +126,8 @@ class _Watch:
                 each.stop()
             raise
         measuring = self._measuring.stop()
-        # Without anybody to answer it ends by itself, unless it had ended before for a reason that is to be told.
-        predicting = self._predicting.stop(after=0.0 if verdict else _GRACE_SECONDS) if self._predicting else None
-        return _Ended(verdict, measuring, predicting)
+        # Without anybody to answer they end by themselves, unless one had ended before for a reason that is to be told.
+        return _Ended(verdict, measuring, tuple(each.stop(after=0.0 if verdict else _GRACE_SECONDS) for each in self._predicting))
 
     def _reason_to_stop(self) -> str:
         now = time.monotonic()
@@ -131,12 +143,12 @@ class _Watch:
         out = self._folder / "out"
         if _bytes_in(out) > 2 * self._limits.result_bytes + (8 << 20) or self._scratch_bytes() > self._limits.file_bytes:
             return "output_limit"
-        progress = results.read_progress(out / "progress.jsonl")
-        return "" if self._heartbeat(progress or Progress(0.0, "Starting")) else "cancelled"
+        progress = results.read_progress(out / "progress.jsonl") or Progress(0.0, "Starting")
+        return "" if self._heartbeat(replace(progress, log=_printed(each.log for each in self._children))) else "cancelled"
 
     def _scratch_bytes(self) -> int:
         # Under bubblewrap scratch space is in memory, and bounded as such.
-        return max(_bytes_in(self._folder / name) for name in ("tmp", "model-tmp"))
+        return max(map(_bytes_in, self._scratch))
 
 
 def _bytes_in(folder: Path) -> int:
@@ -150,9 +162,12 @@ def _bytes_in(folder: Path) -> int:
     return total
 
 
+def _printed(logs: Iterable[bytes]) -> str:
+    return results.printable(b"".join(logs).decode("utf-8", "replace"))
+
+
 def _outcome(ended: _Ended, out_dir: Path, isolation: Isolation, limits: Limits, started: float) -> Outcome:
-    ends = [end for end in (ended.predicting, ended.measuring) if end]
-    log = results.printable(b"".join(end.log for end in ends).decode("utf-8", "replace"))
+    log = _printed(end.log for end in (*ended.predicting, ended.measuring))
     if ended.verdict:
         status = {"wall_time_limit": Status.TIMED_OUT, "cancelled": Status.CANCELLED}.get(ended.verdict, Status.ERROR)
         return _failure(status, ended.verdict, isolation, limits, started, log=log)
@@ -163,8 +178,9 @@ def _outcome(ended: _Ended, out_dir: Path, isolation: Isolation, limits: Limits,
     if ended.measuring.returncode != 0 or result is None:
         code, detail = _why_no_result(ended.measuring, limits, isolation)
         return _failure(Status.ERROR, code, isolation, limits, started, log=log, detail=detail)
-    if result.error_code in _OF_THE_MODEL and ended.predicting and ended.predicting.returncode:
-        code, detail = _why_no_result(ended.predicting, limits, isolation)  # says more than that it did not answer
+    broken = next((end for end in ended.predicting if end.returncode), None)
+    if result.error_code in _OF_THE_MODEL and broken:
+        code, detail = _why_no_result(broken, limits, isolation)  # says more than that it did not answer
         return _failure(Status.ERROR, code, isolation, limits, started, log=log, detail=detail)
     return Outcome(
         Status.SKIPPED if result.skipped else Status.ERROR if result.error_code else Status.COMPLETED,

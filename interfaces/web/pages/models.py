@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from governance.gate import Verdict
+from governance.models import MEASURED
 from governance.queries import CheckRunRow
 from interfaces.web.pages import evidence, inbox, review, words
 from interfaces.web.pages.lineage import explore
@@ -424,9 +425,9 @@ def version_page(
     row = found.version
     newest: dict[str, CheckRunRow] = {}
     for run in checks:
-        if run.check not in newest or (newest[run.check].state != "completed" and run.state == "completed"):
+        if run.check not in newest or (newest[run.check].state not in MEASURED and run.state in MEASURED):
             newest[run.check] = run
-    completed = {name: run for name, run in newest.items() if run.state == "completed"}
+    completed = {name: run for name, run in newest.items() if run.state in MEASURED}
     status = None
     if row.status == "FAILED_REGISTRATION":
         status = Status("fail", "Registration failed")

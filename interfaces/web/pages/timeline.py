@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from governance.models import MEASURED
 from interfaces.web.pages import words
 from workflows.queries.requests import TimelineEntry
 
@@ -91,7 +92,7 @@ def _folded(events: Sequence[TimelineEntry]) -> list[TimelineEntry]:
 def _kind(event: TimelineEntry) -> tuple[str, object] | None:
     if event.action == "check.queued":
         return event.action, ""
-    if event.action == "check.finished" and event.after.get("state") == "completed":
+    if event.action == "check.finished" and event.after.get("state") in MEASURED:
         return event.action, ""
     return None
 
@@ -156,8 +157,10 @@ def _reviewed(after: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, 
 
 
 def _finished(after: Mapping[str, Any]) -> tuple[str, str, str]:
-    name, state = words.sentence(str(after.get("check", "check"))), str(after.get("state", "completed"))
+    name, state = words.sentence(str(after.get("check", "check"))), str(after.get("state", ""))
     on = f" on v{after['version']}" if after.get("version") else ""
-    if state == "completed":
+    if state in MEASURED:
         return f"{name}{on} was measured", "pass", "pass"
+    if state == "skipped":
+        return f"{name}{on} was skipped, as it does not fit this model", "wait", "wait"
     return f"{name}{on} ended without a result: {after.get('error') or state.replace('_', ' ')}", "fail", "fail"

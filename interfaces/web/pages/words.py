@@ -52,11 +52,14 @@ _MODE = {
 
 _CHECK = {
     "queued": Status("wait", "Waiting"),
+    "preparing": Status("run", "Preparing"),
     "running": Status("run", "Running"),
-    "completed": Status("pass", "Measured"),
-    "error": Status("fail", "Failed"),
+    "passed": Status("pass", "Measured"),
+    "failed": Status("warn", "Found problems"),
+    "error": Status("fail", "Broke"),
     "timed_out": Status("fail", "Timed out"),
     "cancelled": Status("wait", "Cancelled"),
+    "skipped": Status("wait", "Skipped"),
 }
 
 _VERDICT = {

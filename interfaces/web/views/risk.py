@@ -16,7 +16,7 @@ from core.access import Actor, Permission
 from core.errors import Denied, Invalid, NotFound
 from core.models import User
 from governance import queries as governance_queries
-from governance.models import CheckState, FindingSource, FindingStatus, Severity, TierAssessment, Waiver
+from governance.models import MEASURED, FindingSource, FindingStatus, Severity, TierAssessment, Waiver
 from governance.policy import compile_policy
 from interfaces.web import register_forms, rights
 from interfaces.web.acting import posted
@@ -331,7 +331,7 @@ def _finding(request: PageRequest, finding_id: int, status: int = 200, **sent: A
 
 def _runs(actor: Actor, model: str) -> list[tuple[str, str]]:
     """Return the latest check runs of a model that have a result, to choose from."""
-    rows = governance_queries.check_runs(actor).filter(version__model__name=model, state=CheckState.COMPLETED)[:30]
+    rows = governance_queries.check_runs(actor).filter(version__model__name=model, state__in=MEASURED)[:30]
     return [(str(run.pk), f"{run.check_name} on v{run.version.number}, {run.created_at:%Y-%m-%d %H:%M}") for run in rows]
 
 

@@ -30,7 +30,9 @@ def test_the_module_runs_as_a_process(credit: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "governance.checks.execute", str(tmp_path / "spec.json"), str(tmp_path)]
     with answering(credit.skops) as (source, target):
         descriptors = (source.fileno(), target.fileno())
-        subprocess.run([*command, *map(str, descriptors)], pass_fds=descriptors, cwd=ROOT, check=True, timeout=60)
+        subprocess.run(
+            [*command, f"model:{descriptors[0]}:{descriptors[1]}"], pass_fds=descriptors, cwd=ROOT, check=True, timeout=60
+        )
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["status"] == "completed" and result["error"] is None
     assert {"metric", "value", "slice", "n", "ci_low", "ci_high", "method"} == set(result["measurements"][0])
@@ -52,7 +54,7 @@ def test_the_module_runs_as_a_process(credit: Any, tmp_path: Path) -> None:
 )
 def test_every_failure_has_a_code(credit: Any, tmp_path: Path, change: dict[str, Any], code: str) -> None:
     given = {**spec(credit, "performance"), **change}
-    result = execute(given, tmp_path, Loaded(given["model_dir"]) if given["model_dir"] else None)
+    result = execute(given, tmp_path, {"model": Loaded(given["model_dir"])} if given["model_dir"] else {})
     assert (result["status"], result["error"]["code"]) == ("error", code)
     assert result["measurements"] == [] and len(result["error"]["message"]) > 20
 

@@ -68,7 +68,7 @@ def test_checks_tell_their_parameters(api, dana) -> None:
 
 def test_check_runs_tell_what_was_measured(api, dana, ravi, mallory, world) -> None:
     world.in_review()
-    (run,) = api(ravi).get("check-runs/", model="credit.risk", version=1, state="completed").json()["results"]
+    (run,) = api(ravi).get("check-runs/", model="credit.risk", version=1, state="passed").json()["results"]
     detail = api(ravi).get(f"check-runs/{run['id']}/").json()
     assert detail["measurements"][0]["metric"] == "roc_auc" and detail["dataset"] == "validation@v1"
     log = api(ravi).get(f"check-runs/{run['id']}/log/")
@@ -84,7 +84,7 @@ def test_check_runs_tell_what_was_measured(api, dana, ravi, mallory, world) -> N
 
 def test_what_a_review_of_dependencies_listed_is_a_bill_of_materials(api, ravi, mallory, world) -> None:
     version = world.in_review().version
-    run = CheckRun.objects.create(version=version, check_name="dependencies", check_revision="1", state="completed")
+    run = CheckRun.objects.create(version=version, check_name="dependencies", check_revision="1", state="passed")
     row = ["numpy", "2.0.0", "pkg:pypi/numpy@2.0.0", "BSD-3-Clause", "requirements.txt:1", ""]
     columns = ["name", "version", "purl", "licence", "source", "advisories"]
     EvidenceTable.objects.create(run=run, name="components", columns=columns, rows=[row])

@@ -69,7 +69,7 @@ def _row(
 
 def measured(check: str, better: bool, parity: float) -> CheckResult:
     """Return what a worker would report of a check, for the older or the newer version."""
-    done = CheckState.COMPLETED
+    done = CheckState.PASSED
     auc = 0.793 if not better else 0.786
     if check == "artifact-scan":
         return CheckResult(done, measurements=[_row("scan.findings", 0.0, n=6)])

@@ -163,7 +163,7 @@ def test_a_finding_is_raised_changed_closed_and_opened_again(scene: Scene, signe
 
     owners = text(signed_in(scene.dana).get(page))
     assert "It is high: a reviewer or an auditor closes it." in owners and "Close the finding" not in owners
-    run = CheckRun.objects.filter(state="completed").first()
+    run = CheckRun.objects.filter(state="passed").first()
     assert run is not None and f'value="{run.pk}"' in text(ravi.get(page))
     unsaid = ravi.post(page, {"act": "close", "comment": ""})
     assert unsaid.status_code == 422 and "a finding is closed with evidence" in text(unsaid)

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from governance.models import AT_WORK, MEASURED
 from governance.queries import CheckRunRow, FindingRow
 from interfaces.web import charts
 from interfaces.web.pages import words
@@ -84,7 +85,7 @@ def check_row(run: CheckRunRow) -> CheckRow:
         role="",
         status=words.check(run.state),
         detail=run.error_message or run.progress_text
-        if run.state != "completed"
+        if run.state not in MEASURED
         else words.count_of(len(run.measurements), "measurement"),
         dataset=run.dataset,
         digests=tuple(
@@ -99,7 +100,7 @@ def check_row(run: CheckRunRow) -> CheckRow:
         ),
         started_at=run.started_at,
         finished_at=run.finished_at,
-        progress=charts.progress(run.progress, label=f"{run.progress:.0%} done") if run.state == "running" else None,
+        progress=charts.progress(run.progress, label=f"{run.progress:.0%} done") if run.state in AT_WORK else None,
         ran=", ".join(filter(None, [f"revision {run.check_revision}", run.isolation, f"took {length}" if length else ""])),
     )
 
