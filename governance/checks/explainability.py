@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from governance.checks.attribution.attributions import Attributions, Measured
 
+Tell = Callable[[float, str], None]
+
 
 @dataclass(frozen=True)
 class Explainability:
@@ -95,7 +97,7 @@ class Explainability:
 
         report.require(subject, self.sensitive, "the sensitive features")
         report.require(subject, self.forbidden, "the forbidden features")
-        measured = self._measure(subject, subject.seed)
+        measured = self._measure(subject, subject.seed, _telling(subject, 0.3, 0.65 if subject.champion else 1.0))
         found = measured.attributions
         yield from measured.rests_on
         attributions = [_attribution(found, index) for index in range(len(found.features))]
@@ -109,10 +111,10 @@ class Explainability:
         yield report.ranking(found, attributions)
         yield from measured.drawings
 
-    def _measure(self, subject: Subject, seed: int) -> Measured:
-        return (self._by_shapley if self.method == "shapley" else self._by_permutation)(subject, seed)
+    def _measure(self, subject: Subject, seed: int, tell: Tell) -> Measured:
+        return (self._by_shapley if self.method == "shapley" else self._by_permutation)(subject, seed, tell)
 
-    def _by_permutation(self, subject: Subject, seed: int) -> Measured:
+    def _by_permutation(self, subject: Subject, seed: int, tell: Tell) -> Measured:
         import numpy as np
 
         from governance.checks.attribution import report
@@ -126,13 +128,13 @@ class Explainability:
         answers = Answers(subject, self.task)
         goodness = Goodness(subject, answers.kind, chosen)
         resamples = goodness.resamples(self.resamples, _apart(seed))
-        baseline, units, resampled = drops(answers, features, goodness, self.repeats, resamples, random, _telling(subject))
+        baseline, units, resampled = drops(answers, features, goodness, self.repeats, resamples, random, tell)
         method = f"mean drop of {goodness.name} over {self.repeats} shuffles; 95 % t interval over the shuffles"
         names = tuple(map(str, features.columns))
         found = Attributions(names, units, resampled, len(chosen), "permutation", method)
         return Measured(found, report.rests_on(found, baseline, goodness.name))
 
-    def _by_shapley(self, subject: Subject, seed: int) -> Measured:
+    def _by_shapley(self, subject: Subject, seed: int, tell: Tell) -> Measured:
         import numpy as np
 
         from governance.checks.attribution import drawings, report
@@ -142,7 +144,7 @@ class Explainability:
 
         answers = Answers(subject, self.task)
         most = (self.explained, self.background, self.budget)
-        explained = explain(answers, subject.features, most, np.random.default_rng(seed), _telling(subject))
+        explained = explain(answers, subject.features, most, np.random.default_rng(seed), tell)
         answer = IN_WORDS[answers.kind]
         method = f"mean absolute Shapley value of {answer}, {explained.how}; 95 % t interval over the rows explained"
         names = tuple(map(str, explained.rows.columns))
@@ -157,7 +159,7 @@ class Explainability:
         if subject.champion is None:
             return "no version is in place to compare with"
         try:
-            return self._measure(subject.champion, subject.seed).attributions
+            return self._measure(subject.champion, subject.seed, _telling(subject, 0.65, 1.0)).attributions
         except CheckError as cause:
             return f"the version in place could not be measured. {cause.message}"
 
@@ -168,8 +170,8 @@ def _attribution(found: Attributions, index: int) -> Measurement:
     return Measurement("attribution", mean, found.features[index], found.rows, low, mean + half, found.method)
 
 
-def _telling(subject: Subject) -> Callable[[float, str], None]:
-    return lambda done, text: subject.progress(0.3 + 0.7 * done, text)
+def _telling(subject: Subject, start: float, end: float) -> Tell:
+    return lambda done, text: subject.progress(start + (end - start) * done, text)
 
 
 def _apart(seed: int) -> np.random.Generator:
