@@ -7,75 +7,178 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from governance.checks.base import Measurement, Result, Table, UnsuitableData
-from governance.checks.subject import Subject, equals_label
+from governance.checks.base import CheckError, Measurement, Result
+from governance.checks.subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
-Goodness = Callable[["pd.DataFrame"], float]
+    from governance.checks.attribution.attributions import Attributions, Measured
+
+Tell = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
 class Explainability:
-    """Measure by permutation how much each feature matters to the model.
+    """Measure how much each feature matters to the model, by asking it.
 
-    `attribution` (slice = feature) is the mean drop of the goodness when the feature's values are shuffled between rows:
-    ROC AUC if the model gives probabilities, else accuracy (both in [0, 1]), or R squared for a regression. About 0 means
-    that the model does not use it; correlated features share their importance. The interval is Student's t over the
-    repeats: it shows the chance of shuffling, not that of the sample. `explainability.features`, `explainability.rows`,
-    `explainability.baseline` say what it rests on. Equal seeds give equal numbers.
+    `attribution` (slice = feature). By `permutation`: the mean drop of the goodness when the feature's values are shuffled
+    between rows: ROC AUC if the model gives probabilities, else accuracy (both in [0, 1]), or R squared for a regression; the
+    interval is Student's t over the repeats: the chance of shuffling, not that of the sample. By `shapley`: the mean absolute
+    Shapley value in the unit of the answers (probability of the favourable label, 1 or 0 for the label, or the prediction);
+    the interval is Student's t over the explained rows. About 0 means that the model does not use the feature; correlated
+    features share their importance. `explainability.features`, `.rows`, `.baseline` (goodness, or the mean answer over the
+    background) say what it rests on, and of Shapley values `.background`, `.model_rows`, `.sampling_error` (the greatest
+    standard error of one value, 0 if every coalition was asked for), and `.additivity_error`, `.mean_additivity_error`.
+
+    `explainability.stability`: mean Kendall tau-b of the ten greatest features over resamples of the rows, in [-1, 1].
+    `explainability.ranking_shift`: Kendall distance to the champion's ranking on the same rows, in [0, 1], 0 the same order;
+    `explainability.top_overlap`: share of the five greatest features that both have; None without a champion that answers.
+    `explainability.sensitive_share`, `.forbidden_share`: share of all absolute attribution, in [0, 1], by feature and together;
+    a forbidden feature with an interval above 0 or a share above `largest_forbidden` is a finding. Equal seeds give equal numbers.
     Raises MissingColumn, UnsuitableData, ModelLoadFailed, ModelPredictFailed.
 
-    Source: Breiman 2001, section 10; Fisher, Rudin and Dominici 2019, section 3.
+    Source: Breiman 2001, section 10, and Fisher, Rudin and Dominici 2019, section 3 (permutation); Lundberg and Lee 2017,
+    and Castro, Gómez and Tejada 2009 (Shapley values, see `statistics.shapley`).
     """
 
     name: ClassVar[str] = "explainability"
-    revision: ClassVar[str] = "1"
+    revision: ClassVar[str] = "2"
     needs_model: ClassVar[bool] = True
     needs_dataset: ClassVar[bool] = True
+    compares: ClassVar[bool] = True
 
     task: Literal["binary", "regression"] = field(default="binary", metadata={"description": "What the model predicts."})
     rows: int = field(
-        default=1000, metadata={"minimum": 2, "maximum": 100_000, "description": "Rows used; more are sampled down."}
+        default=1000,
+        metadata={"minimum": 2, "maximum": 100_000, "description": "Rows shuffled; more are sampled down. Permutation alone."},
     )
-    repeats: int = field(default=5, metadata={"minimum": 2, "maximum": 100, "description": "Shuffles per feature."})
+    repeats: int = field(
+        default=5, metadata={"minimum": 2, "maximum": 100, "description": "Shuffles per feature. Permutation alone."}
+    )
+    method: Literal["permutation", "shapley"] = field(
+        default="permutation", metadata={"description": "How attribution is measured: over all rows, or for each one too."}
+    )
+    explained: int = field(
+        default=100, metadata={"minimum": 2, "maximum": 10_000, "description": "Rows explained by Shapley values."}
+    )
+    background: int = field(
+        default=50, metadata={"minimum": 1, "maximum": 10_000, "description": "Rows that an explained one is set against."}
+    )
+    budget: int = field(
+        default=200_000,
+        metadata={
+            "minimum": 10,
+            "maximum": 20_000_000,
+            "description": "Rows that each model answers at most for Shapley values; fewer rows are explained where it does not do.",
+        },
+    )
+    threshold: float = field(
+        default=0.5,
+        metadata={"minimum": 0, "maximum": 1, "description": "Score from which a row is decided favourably, for the examples."},
+    )
+    resamples: int = field(
+        default=20, metadata={"minimum": 2, "maximum": 200, "description": "Bootstrap samples for the ranking's stability."}
+    )
+    sensitive: tuple[str, ...] = field(default=(), metadata={"description": "Features whose share of attribution is told."})
+    forbidden: tuple[str, ...] = field(default=(), metadata={"description": "Features that the model must not use."})
+    largest_forbidden: float = field(
+        default=0.01,
+        metadata={
+            "minimum": 0,
+            "maximum": 1,
+            "description": "Share of attribution above which a forbidden feature is a finding even if chance may explain it.",
+        },
+    )
 
     def run(self, subject: Subject) -> Iterator[Result]:
-        """Yield the attribution of every feature, what it rests on, and the table, the greatest drop first."""
+        """Yield what it rests on, the attribution of every feature, stability, shift, shares and findings, and the tables."""
+        from governance.checks.attribution import report
+
+        report.require(subject, self.sensitive, "the sensitive features")
+        report.require(subject, self.forbidden, "the forbidden features")
+        measured = self._measure(subject, subject.seed, _telling(subject, 0.3, 0.65 if subject.champion else 1.0))
+        found = measured.attributions
+        yield from measured.rests_on
+        attributions = [_attribution(found, index) for index in range(len(found.features))]
+        yield from attributions
+        yield report.stability(found)
+        yield from report.ranking_shift(found, self._champions(subject))
+        yield from report.shares("explainability.sensitive_share", found, self.sensitive)
+        forbidden = report.shares("explainability.forbidden_share", found, self.forbidden)
+        yield from forbidden
+        yield from report.forbidden_findings(forbidden, self.largest_forbidden)
+        yield report.ranking(found, attributions)
+        yield from measured.drawings
+
+    def _measure(self, subject: Subject, seed: int, tell: Tell) -> Measured:
+        return (self._by_shapley if self.method == "shapley" else self._by_permutation)(subject, seed, tell)
+
+    def _by_permutation(self, subject: Subject, seed: int, tell: Tell) -> Measured:
         import numpy as np
 
-        random = np.random.default_rng(subject.seed)
+        from governance.checks.attribution import report
+        from governance.checks.attribution.answers import Answers
+        from governance.checks.attribution.attributions import Attributions, Measured
+        from governance.checks.attribution.permutation import Goodness, drops
+
+        random = np.random.default_rng(seed)
         chosen = sample(random, len(subject.frame), self.rows)
         features = subject.features.iloc[chosen].reset_index(drop=True)
-        method, goodness = self._goodness(subject, chosen)
-        baseline = goodness(features)
-        yield Measurement("explainability.features", float(features.shape[1]), n=len(chosen), method="count")
-        yield Measurement("explainability.rows", float(len(chosen)), n=len(chosen), method="count")
-        yield Measurement("explainability.baseline", baseline, n=len(chosen), method=method)
-        measured = []
-        for index, feature in enumerate(features.columns):
-            subject.progress(0.3 + 0.7 * index / features.shape[1], f"Shuffling {feature}")
-            drops = [baseline - goodness(_shuffled(features, feature, random)) for _ in range(self.repeats)]
-            measured.append(self._attribution(str(feature), drops, len(chosen), method))
-        yield from measured
-        yield _table(measured)
+        answers = Answers(subject, self.task)
+        goodness = Goodness(subject, answers.kind, chosen)
+        resamples = goodness.resamples(self.resamples, _apart(seed))
+        baseline, units, resampled = drops(answers, features, goodness, self.repeats, resamples, random, tell)
+        method = f"mean drop of {goodness.name} over {self.repeats} shuffles; 95 % t interval over the shuffles"
+        names = tuple(map(str, features.columns))
+        found = Attributions(names, units, resampled, len(chosen), "permutation", method)
+        return Measured(found, report.rests_on(found, baseline, goodness.name))
 
-    def _attribution(self, feature: str, drops: list[float], rows: int, method: str) -> Measurement:
-        mean, half = mean_and_half_width(drops)
-        explained = f"mean drop of {method} over {self.repeats} shuffles; 95 % t interval over the shuffles"
-        return Measurement("attribution", mean, feature, rows, mean - half, mean + half, explained)
+    def _by_shapley(self, subject: Subject, seed: int, tell: Tell) -> Measured:
+        import numpy as np
 
-    def _goodness(self, subject: Subject, chosen: np.ndarray) -> tuple[str, Goodness]:
-        if self.task == "regression":
-            return "R squared", _r_squared(subject, subject.target[chosen])
-        positive = subject.positives[chosen]
-        if subject.scores() is None:
-            return "accuracy", _accuracy(subject, positive)
-        if positive.all() or not positive.any():
-            raise UnsuitableData("The rows used hold only one class, so the ROC AUC is not defined. Use more rows.")
-        return "ROC AUC", _roc_auc(subject, positive)
+        from governance.checks.attribution import drawings, report
+        from governance.checks.attribution.answers import IN_WORDS, Answers
+        from governance.checks.attribution.attributions import Attributions, Measured
+        from governance.checks.attribution.explained import explain
+
+        answers = Answers(subject, self.task)
+        most = (self.explained, self.background, self.budget)
+        explained = explain(answers, subject.features, most, np.random.default_rng(seed), tell)
+        answer = IN_WORDS[answers.kind]
+        method = f"mean absolute Shapley value of {answer}, {explained.how}; 95 % t interval over the rows explained"
+        names = tuple(map(str, explained.rows.columns))
+        resampled = explained.resampled(self.resamples, _apart(seed))
+        found = Attributions(names, explained.magnitudes, resampled, len(explained.places), "Shapley values", method, lowest=0.0)
+        rests_on = report.rests_on(found, explained.found.base, f"mean of {answer} over the background")
+        tables = (drawings.attribution_values(explained), drawings.local_explanations(explained, self.threshold))
+        return Measured(found, (*rests_on, *report.costs(explained), *report.consistency(explained)), tables)
+
+    def _champions(self, subject: Subject) -> Attributions | str:
+        """Return the attributions of the version in place on the same rows, or why there are none: its faults are not the candidate's."""
+        if subject.champion is None:
+            return "no version is in place to compare with"
+        try:
+            return self._measure(subject.champion, subject.seed, _telling(subject, 0.65, 1.0)).attributions
+        except CheckError as cause:
+            return f"the version in place could not be measured. {cause.message}"
+
+
+def _attribution(found: Attributions, index: int) -> Measurement:
+    mean, half = mean_and_half_width(found.units[:, index].tolist())
+    low = max(found.lowest, mean - half)
+    return Measurement("attribution", mean, found.features[index], found.rows, low, mean + half, found.method)
+
+
+def _telling(subject: Subject, start: float, end: float) -> Tell:
+    return lambda done, text: subject.progress(start + (end - start) * done, text)
+
+
+def _apart(seed: int) -> np.random.Generator:
+    """Return a source of chance for the resamples, so that their number leaves all other numbers as they are."""
+    import numpy as np
+
+    return np.random.default_rng([seed, 1])
 
 
 def mean_and_half_width(drops: list[float]) -> tuple[float, float]:
@@ -92,40 +195,3 @@ def sample(random: np.random.Generator, rows: int, most: int) -> np.ndarray:
     import numpy as np
 
     return np.arange(rows) if rows <= most else np.sort(random.choice(rows, size=most, replace=False))
-
-
-def _shuffled(features: pd.DataFrame, feature: object, random: np.random.Generator) -> pd.DataFrame:
-    changed = features.copy()
-    changed[feature] = features[feature].take(random.permutation(len(features))).array
-    return changed
-
-
-def _roc_auc(subject: Subject, positive: np.ndarray) -> Goodness:
-    from governance.checks.statistics.ranking import roc_auc
-
-    return lambda features: roc_auc(positive, subject.score(features))
-
-
-def _accuracy(subject: Subject, positive: np.ndarray) -> Goodness:
-    def goodness(features: pd.DataFrame) -> float:
-        decided = equals_label(subject.labels(features), subject.favourable)
-        return float((decided == positive).mean())
-
-    return goodness
-
-
-def _r_squared(subject: Subject, truth: np.ndarray) -> Goodness:
-    spread = float(((truth - truth.mean()) ** 2).sum())
-    if not spread:
-        raise UnsuitableData("The target does not vary, so R squared is not defined.")
-    return lambda features: 1.0 - float(((subject.labels(features) - truth) ** 2).sum()) / spread
-
-
-def _table(measured: list[Measurement]) -> Table:
-    ranked = sorted(measured, key=lambda each: (-(each.value or 0.0), each.slice))
-    return Table(
-        "feature_attribution",
-        "Feature attribution by permutation",
-        ("feature", "attribution", "ci_low", "ci_high"),
-        tuple((each.slice, each.value, each.ci_low, each.ci_high) for each in ranked),
-    )

@@ -42,7 +42,10 @@ METRICS = {
         "selection_rate", "true_positive_rate", "false_positive_rate", "impact_ratio", "demographic_parity_ratio",
         "demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference", "smallest_group",
     },
-    "explainability": {"attribution", "explainability.features", "explainability.rows", "explainability.baseline"},
+    "explainability": {
+        "attribution", "explainability.features", "explainability.rows", "explainability.baseline", "explainability.stability",
+        "explainability.ranking_shift", "explainability.top_overlap", "explainability.sensitive_share", "explainability.forbidden_share",
+    },
 }  # fmt: skip
 
 
