@@ -33,10 +33,10 @@ _NOT_FINITE = "not computed: one of the two answers is not finite where the othe
 class Reproducibility:
     """Measure whether the model gives the same predictions for the same rows, bit for bit or within a tolerance.
 
-    Five comparisons with the model's first answer: `process`, of the same model in a second fresh process; `repeat`, asked again
-    in the same process, at once and at the end; `order`, the same rows in another order; `batch`, in parts of each of `batch_sizes`
-    rows; `logged`, the predictions that a data set says were made at training. `reproducibility.X_difference` is the largest
-    absolute difference in units of the prediction (probabilities in [0, 1]), None for labels and texts: those are compared as
+    Five comparisons with the model's first answer: `process`, of the same model in a second fresh process; `repeat`, asked
+    again in the same process, at once and at the end; `order`, the same rows in another order; `batch`, in parts of each of
+    `batch_sizes` rows; `logged`, the predictions that a data set says were made at training. `reproducibility.X_difference` is
+    the largest absolute difference in units of the prediction (probabilities in [0, 1]), None for labels and texts: those are compared as
     `reproducibility.X_identical_share`, the share of rows in [0, 1] whose whole answer is the same, which of the second process
     is called `reproducibility.identical_share`. Whole numbers count as labels, classes and their probabilities as one answer.
     With a tolerance of 0 numbers must be equal; 0 and -0 are, and so are two NaN. What repeats are told: a model that draws
@@ -218,7 +218,7 @@ def _texts(labels: np.ndarray) -> np.ndarray:
 class Pair:
     """Two answers to the same rows, each as columns of shape (n,). how: words for what the other one was made under.
 
-    gaps: largest absolute difference of each row, shape (n,), inf where only one is finite, or None without a column of numbers.
+    gaps: largest absolute difference of each row, shape (n,), inf if only one is finite, or None without a column of numbers.
     same: bool, whether the whole answers agree within the tolerance. grave: bool, whether they differ by more than rounding.
     """
 
@@ -256,7 +256,7 @@ class Pair:
 
 
 def _numbers(column: np.ndarray) -> np.ndarray | None:
-    """Return a column as numbers if it holds fractions, also in a table of mixed columns; whole numbers may be names of classes."""
+    """Return a column as numbers if it holds fractions, also in a table of mixed columns; whole numbers may name classes."""
     import numpy as np
 
     if column.dtype.kind == "f":
@@ -376,27 +376,27 @@ def _findings(compared: list[Comparison], tolerance: float) -> Iterator[Finding]
 
 
 _RANDOM = (
-    "The second process answers otherwise, too, so the model draws numbers, or reads the clock. Nothing can be said of order and "
-    "batches. Fix its seeds when it answers, or have it return an average."
+    "The second process answers otherwise, too, so the model draws numbers, or reads the clock. Nothing can be said of order "
+    "and batches. Fix its seeds when it answers, or have it return an average."
 )
 _STATE = (
-    "The second process gave the same first answers, so the model keeps something from one request to the next, such as a count, a "
-    "cache or a generator with a fixed seed. Nothing can be said of order and batches. Have it answer from its input alone."
+    "The second process gave the same first answers, so the model keeps something from one request to the next, such as a "
+    "count, a cache or a generator with a fixed seed. Nothing can be said of order and batches. Have it answer from its input alone."
 )
 _PROCESS = (
-    "Within one process the answers repeat, so something is drawn or read when the model is loaded: a layer that is not restored, the "
-    "order of a set, the clock, a file that is not its own. Restore all of it from the artifact."
+    "Within one process the answers repeat, so something is drawn or read when the model is loaded: a layer that is not restored, "
+    "the order of a set, the clock, a file that is not its own. Restore all of it from the artifact."
 )
 _ORDER = (
     "The answer to a row depends on the rows before it. Answer each row by itself, or register what is asked for as one input."
 )
 _BATCH = (
-    "The answer to a row depends on those asked for with it, such as by a mean of the batch or normalisation left in training mode. "
-    "Use statistics that were fixed at training."
+    "The answer to a row depends on those asked for with it, such as by a mean of the batch or normalisation left in training "
+    "mode. Use statistics that were fixed at training."
 )
 _LOGGED = (
-    "Either these are not the predictions of this version, or data, code or libraries have changed since. Compare the environment and "
-    "the preprocessing with those of the training run."
+    "Either these are not the predictions of this version, or data, code or libraries have changed since. Compare the environment "
+    "and the preprocessing with those of the training run."
 )
 _ROUNDING = (
     "These are differences of rounding: sums in another order or with another instruction set end in other digits, and CSV "
