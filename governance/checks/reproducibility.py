@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from governance.checks.base import Cell, Finding, Measurement, MissingColumn, ModelPredictFailed, Result, Table, UnsuitableData
+from governance.checks.base import (
+    Cell,
+    Finding,
+    Measurement,
+    MissingColumn,
+    ModelPredictFailed,
+    Result,
+    Severity,
+    Table,
+    UnsuitableData,
+)
 from governance.checks.explainability import sample
 from governance.checks.performance import measured_share
 from governance.checks.subject import Subject
@@ -118,7 +128,7 @@ class Reproducibility:
         unsplit = _LONE if len(rows) == 1 else "not computed: no batch size is less than the number of rows"
         yield batch if sizes else Comparison("batch", chosen, [], unsplit)
 
-    def _trial(self, kind: str, places: np.ndarray, ask: Any) -> Comparison:
+    def _trial(self, kind: str, places: np.ndarray, ask: Callable[[], list[Pair]]) -> Comparison:
         """Ask for rows in another arrangement, which the model may refuse; that is told, and not the end of the check."""
         try:
             return Comparison(kind, places, ask())
@@ -405,7 +415,7 @@ _ROUNDING = (
 _REFUSED = "Whoever asks in production may ask so: make sure it answers any number of rows in any order."
 
 
-def _finding(rule: str, severity: Any, compared: Comparison, meaning: str) -> Finding:
+def _finding(rule: str, severity: Severity, compared: Comparison, meaning: str) -> Finding:
     import numpy as np
 
     pair = compared.worst

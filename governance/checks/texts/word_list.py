@@ -32,7 +32,7 @@ class WordList:
 
 
 def read(frame: pd.DataFrame, name: str) -> WordList:
-    """Return the list in the columns `term` and `severity`. Raises MissingColumn, UnsuitableData for rows without."""
+    """Return the list in the columns `term` and `severity`. Raises MissingColumn, UnsuitableData for rows without them."""
     for column in ("term", "severity"):
         if column not in frame.columns:
             raise MissingColumn(column, name, "the list of toxic terms")
