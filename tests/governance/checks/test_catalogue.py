@@ -17,7 +17,8 @@ from governance.checks.performance import Performance
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = [
-    "artifact-scan", "dependencies", "drift", "explainability", "fairness", "performance", "robustness", "signature-schema",
+    "artifact-scan", "dependencies", "drift", "explainability", "fairness", "performance", "reproducibility", "robustness",
+    "signature-schema", "text-generation",
 ]  # fmt: skip
 
 
