@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 from governance.checks import groups
 from governance.checks.base import Finding, Measurement, Result, Table, UnsuitableData
 from governance.checks.groups import Feature, Groups
-from governance.checks.performance import measured_share
 from governance.checks.subject import Subject
+from governance.checks.tasks.measured import WILSON, measured_share
 
 if TYPE_CHECKING:
     import numpy as np
 
     from governance.checks.statistics.rates import Confusion
-
-_WILSON = "95 % Wilson interval"
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,9 @@ def _group_rates(feature: str, counts: dict[str, Confusion]) -> Iterator[Measure
     impact = _impact_ratios(counts)
     for group, each in counts.items():
         slice_ = f"{feature}={group}"
-        yield measured_share("selection_rate", slice_, each.selection_rate, _WILSON)
-        yield measured_share("true_positive_rate", slice_, each.recall, _WILSON)
-        yield measured_share("false_positive_rate", slice_, each.false_positive_rate, _WILSON)
+        yield measured_share("selection_rate", slice_, each.selection_rate, WILSON)
+        yield measured_share("true_positive_rate", slice_, each.recall, WILSON)
+        yield measured_share("false_positive_rate", slice_, each.false_positive_rate, WILSON)
         method = "selection rate / highest selection rate" if impact[group] is not None else "not computed: nobody is selected"
         yield Measurement("impact_ratio", impact[group], slice_, each.selection_rate.whole, method=method)
 
