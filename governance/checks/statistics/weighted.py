@@ -98,8 +98,9 @@ def average_precision(positive: np.ndarray, scores: np.ndarray) -> Statistic:
         chosen = np.cumsum(in_order, axis=1)[:, last_of_tie]
         right = np.cumsum(in_order * ranked, axis=1)[:, last_of_tie]
         steps = np.diff(right, axis=1, prepend=0.0)
-        total = np.sum(steps * right / np.maximum(chosen, 1.0), axis=1)
-        return np.where(right[:, -1] > 0, total / np.maximum(right[:, -1], 1.0), np.nan)
+        total = np.sum(steps * right / np.where(chosen > 0, chosen, 1.0), axis=1)
+        defined = right[:, -1] > 0
+        return np.where(defined, total / np.where(defined, right[:, -1], 1.0), np.nan)
 
     value = ranking.average_precision(positive, scores)
 
