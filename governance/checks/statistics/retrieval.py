@@ -13,8 +13,8 @@ from scipy.special import gammaln
 class Rankings:
     """The rows of all queries.
 
-    query: number of each row's query, from 0, none left out, shape (n,). grade: how relevant the row is, 0 not at all, shape (n,). relevant: whether
-    it counts as relevant where only that counts, bool, shape (n,). scores: the higher, the earlier, shape (n,).
+    query: number of each row's query, from 0, none left out. grade: how relevant the row is, 0 not at all. relevant: whether it
+    counts as relevant where only that counts, bool. scores: the higher, the earlier. Each of shape (n,), at least one row.
     Source of the means over ties: McSherry and Najork, ECIR 2008, 414-421.
     """
 

@@ -15,9 +15,7 @@ RANDOM = np.random.default_rng(29)
 @pytest.mark.parametrize("n", [6, 7, 40, 301])
 def test_the_medians_interval_agrees_with_scipy(n: int) -> None:
     values = RANDOM.exponential(1.0, n)
-    low, high = (
-        quantile_test(values, q=0, p=0.5, alternative=side).confidence_interval(0.975) for side in ("greater", "less")
-    )
+    low, high = (quantile_test(values, q=0, p=0.5, alternative=side).confidence_interval(0.975) for side in ("greater", "less"))
     assert median_interval(values) == (low.low, high.high)
     assert median_interval(values[:5]) is None
 

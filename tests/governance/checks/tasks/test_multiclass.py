@@ -119,8 +119,7 @@ def test_the_intervals_of_mean_areas_agree_with_all_pairs_of_rows(case: Any) -> 
     pairs = []
     for i, j in combinations(range(len(classes)), 2):
         of_pair = np.flatnonzero((truth == classes[i]) | (truth == classes[j]))
-        for mine in (i, j):
-            pairs.append(influence_by_definition(of_pair, truth[of_pair] == classes[mine], table[of_pair, mine], n))
+        pairs += [influence_by_definition(of_pair, truth[of_pair] == classes[k], table[of_pair, k], n) for k in (i, j)]
     for metric, parts in (("roc_auc", rest), ("roc_auc.hand_till", pairs)):
         half = norm.ppf(0.975) * math.sqrt(np.sum(np.mean(parts, axis=0) ** 2))
         each = found[metric, ""]
@@ -194,19 +193,23 @@ def replace_probabilities(change: Any) -> type[Answering]:
 
 def test_a_class_that_one_side_lacks_counts_without_an_error(tmp_path: Any) -> None:
     """The model does not know class 2, and the set has no row of class 0."""
-    rows, good, worse = read("wine", tmp_path)
+    rows, good, _ = read("wine", tmp_path)
     known = rows.frame[rows.frame["target"] != 2]
     blind = Answering(LogisticRegression().fit(known[good.columns], known["target"]), good.columns)
     others = Rows.write(tmp_path, rows.frame[rows.frame["target"] != 0].reset_index(drop=True), "target")
     found = measured(CHECK.run(others.subject(blind, good)))
     truth, decided = others.frame["target"], blind.predict(others.frame)
     assert found["recall", "class=2"].value == 0 and found["recall", "class=0"].value is None
-    assert found["balanced_accuracy", ""].value == pytest.approx(metrics.recall_score(truth, decided, average="macro", labels=[1, 2]))
+    assert found["balanced_accuracy", ""].value == pytest.approx(
+        metrics.recall_score(truth, decided, average="macro", labels=[1, 2])
+    )
     assert found["roc_auc", ""].method.startswith("each class against the rest, mean over 2 of 3 classes")
     assert found["roc_auc", "class=0"].method == "not computed: only one class is present"
     certain_mistake = -math.log(np.finfo(float).eps)
     assert (found["log_loss", ""].value or 0) > (truth == 2).mean() * certain_mistake * 0.99
-    assert found["accuracy.difference", ""].value == pytest.approx((decided == truth).mean() - (good.predict(others.frame) == truth).mean())
+    assert found["accuracy.difference", ""].value == pytest.approx(
+        (decided == truth).mean() - (good.predict(others.frame) == truth).mean()
+    )
 
 
 def test_many_classes_make_a_long_confusion_table() -> None:

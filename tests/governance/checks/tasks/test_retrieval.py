@@ -22,13 +22,17 @@ CHECK = Performance(task="ranking", query="search", cutoffs=(3, 10), slices=("la
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Any:
     random = np.random.default_rng(31)
-    frame = pd.DataFrame({"search": random.integers(0, 60, 900), "match": random.normal(size=900), "age": random.normal(size=900)})
-    frame["language"] = np.where(frame["search"] < 20, "de", "en")
+    frame = pd.DataFrame(
+        {"search": random.integers(0, 30, 450), "match": random.normal(size=450), "age": random.normal(size=450)}
+    )
+    frame["language"] = np.where(frame["search"] < 12, "de", "en")
     frame["search"] = "query " + frame["search"].astype(str)
-    frame["grade"] = np.clip((frame["match"] + 0.3 * frame["age"] + random.normal(size=900)).round(), 0, 3).astype(int)
+    frame["grade"] = np.clip((frame["match"] + 0.3 * frame["age"] + random.normal(size=450)).round(), 0, 3).astype(int)
     frame.loc[frame["search"] == "query 5", "grade"] = 0
     rows = Rows.write(tmp_path_factory.mktemp("searches"), frame, "grade")
-    models = [Answering(LinearRegression().fit(frame[columns], frame["grade"]), columns) for columns in (["match", "age"], ["age"])]
+    models = [
+        Answering(LinearRegression().fit(frame[columns], frame["grade"]), columns) for columns in (["match", "age"], ["age"])
+    ]
     results = list(CHECK.run(rows.subject(*models)))
     return rows, models, results, {(each.metric, each.slice): each for each in results if isinstance(each, Measurement)}
 
@@ -56,7 +60,7 @@ def test_every_metric_and_difference_agrees_with_scikit_learn(case: Any, slice_:
         assert each.value == pytest.approx(np.mean(values), **EXACT) and each.n == len(values), metric
         assert gap.value == pytest.approx(np.mean(values) - np.mean(others[metric]), **EXACT), metric
         low, high = stats.ttest_rel(values, others[metric]).confidence_interval(0.95)
-        assert (gap.ci_low, gap.ci_high) == pytest.approx((low, high), abs=0.05)
+        assert (gap.ci_low, gap.ci_high) == pytest.approx((low, high), abs=0.07)
         assert "resamples of queries" in each.method
 
 
