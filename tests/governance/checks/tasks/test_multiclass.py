@@ -221,3 +221,25 @@ def test_many_classes_make_a_long_confusion_table() -> None:
     assert ("69", "0", 2) in table.rows
     (square,) = replace(answers, classes=names[:60], truth=truth % 60, decided=truth % 60).tables()
     assert len(square.columns) == 61 and len(square.rows) == 60
+
+
+def test_a_champion_of_more_classes_is_compared_by_their_names(tmp_path: Any) -> None:
+    """Class 1 is the first that the version knows, and the second that the champion knows."""
+    rows, good, _ = read("wine", tmp_path)
+    kept = rows.frame[rows.frame["target"] != 0].reset_index(drop=True)
+    truth, others = kept["target"], Rows.write(tmp_path, kept, "target")
+    mine = Answering(LogisticRegression().fit(kept[good.columns], truth), good.columns)
+    found = measured(CHECK.run(others.subject(mine, good)))
+    decided = [each.predict(kept) for each in (mine, good)]
+    for metric, score in (("accuracy", metrics.accuracy_score), ("cohen_kappa", metrics.cohen_kappa_score)):
+        gap = score(truth, decided[0]) - score(truth, decided[1])
+        assert found[f"{metric}.difference", ""].value == pytest.approx(gap, **EXACT)
+    tables = [each.model.predict_proba(kept[good.columns]) for each in (mine, good)]
+    losses = [metrics.log_loss(truth, table, labels=known) for table, known in zip(tables, ([1, 2], [0, 1, 2]), strict=True)]
+    assert found["log_loss.difference", ""].value == pytest.approx(losses[0] - losses[1], **EXACT)
+    narrow, wide = measured(CHECK.run(others.subject(mine))), measured(CHECK.run(others.subject(good)))
+    for metric in ("roc_auc", "roc_auc.hand_till", "f1.macro"):
+        gap = (narrow[metric, ""].value or 0) - (wide[metric, ""].value or 0)
+        low, high = found[f"{metric}.difference", ""].ci_low, found[f"{metric}.difference", ""].ci_high
+        assert found[f"{metric}.difference", ""].value == pytest.approx(gap, **EXACT)
+        assert low is not None and high is not None and low <= gap <= high
