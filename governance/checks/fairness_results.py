@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from governance.checks.base import Measurement, Table
 from governance.checks.groups import Groups
-from governance.checks.performance import measured_share
+from governance.checks.tasks.measured import measured_share
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,8 +20,8 @@ from governance.checks.base import (
     UnsuitableData,
 )
 from governance.checks.explainability import sample
-from governance.checks.performance import measured_share
 from governance.checks.subject import Subject
+from governance.checks.tasks.measured import measured_share
 from governance.checks.texts.excerpts import excerpt
 
 if TYPE_CHECKING:

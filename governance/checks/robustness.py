@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from governance.checks import perturbations
 from governance.checks.base import Finding, Measurement, ModelPredictFailed, Result, Table, UnsuitableData
 from governance.checks.explainability import mean_and_half_width, sample
-from governance.checks.performance import measured_share
 from governance.checks.perturbations import Observed
 from governance.checks.subject import Subject, equals_label
+from governance.checks.tasks.measured import measured_share
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ from governance.checks import groups
 from governance.checks.base import SEVERITIES, Cell, Finding, Measurement, NotApplicable, Result, Severity, Table
 from governance.checks.explainability import mean_and_half_width
 from governance.checks.groups import Feature
-from governance.checks.performance import measured_share
 from governance.checks.subject import Subject
+from governance.checks.tasks.measured import measured_share
 from governance.checks.texts import judges, leaks, prompts, refusals, squad, word_list
 from governance.checks.texts.excerpts import excerpt
 from governance.checks.texts.judges import Bench

@@ -37,7 +37,12 @@ LONG = "Written out in enough words that somebody who was not there could follow
 METRICS = {
     "artifact-scan": {"scan.files", "scan.findings"},
     "signature-schema": {"signature.present", "signature.inputs", "signature.outputs", "input_example.scores"},
-    "performance": {"roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "precision", "recall", "f1", "rmse", "mae", "r2"},
+    "performance": {
+        "roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "precision", "recall", "f1", "rmse", "mae", "r2", "mape",
+        "median_absolute_error", "max_error", "balanced_accuracy", "cohen_kappa", "roc_auc.hand_till", "map", "mrr", "ndcg@10",
+        "precision.macro", "precision.weighted", "recall.macro", "recall.weighted", "f1.macro", "f1.weighted",
+        "roc_auc.difference", "accuracy.difference", "brier.difference", "log_loss.difference", "rmse.difference",
+    },
     "fairness": {
         "selection_rate", "true_positive_rate", "false_positive_rate", "impact_ratio", "demographic_parity_ratio",
         "demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference", "smallest_group",

@@ -88,18 +88,32 @@ def confusion(positive: np.ndarray, decided: np.ndarray) -> Confusion:
 
 
 def log_loss(positive: np.ndarray, scores: np.ndarray) -> float:
-    """Return the mean negative log likelihood in nats, 0 at best. Source: Good 1952.
+    """Return the mean negative log likelihood in nats, 0 at best. Source: Good 1952."""
+    return float(np.mean(row_log_loss(positive, scores)))
 
-    A score of exactly 0 or 1 is moved inwards by the precision of its type, or one certain mistake would be infinite.
+
+def row_log_loss(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the negative log likelihood of each row in nats. scores: probability of the positive class, shape (n,)."""
+    return log_loss_of(np.where(positive, scores, 1 - scores))
+
+
+def log_loss_of(of_truth: np.ndarray) -> np.ndarray:
+    """Return the negative log likelihood of each row in nats. of_truth: probability given to what is true, shape (n,).
+
+    A probability of exactly 0 or 1 is moved inwards by the precision of its type, or one certain mistake would be infinite.
     """
-    smallest = float(np.finfo(scores.dtype).eps)
-    clipped = np.clip(scores.astype(float), smallest, 1 - smallest)
-    return float(-np.mean(np.where(positive, np.log(clipped), np.log1p(-clipped))))
+    smallest = float(np.finfo(of_truth.dtype).eps)
+    return np.asarray(-np.log(np.clip(of_truth.astype(float), smallest, 1 - smallest)))
 
 
 def brier(positive: np.ndarray, scores: np.ndarray) -> float:
     """Return the mean squared error of the probabilities, in [0, 1], 0 at best. Source: Brier 1950."""
-    return float(np.mean((scores - positive) ** 2))
+    return float(np.mean(row_brier(positive, scores)))
+
+
+def row_brier(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the squared error of the probability of each row, in [0, 1]."""
+    return np.asarray((scores.astype(float) - positive) ** 2)
 
 
 def calibration(positive: np.ndarray, scores: np.ndarray, bins: int) -> list[tuple[float, float, float, float, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, ttest_1samp
 from sklearn import metrics
 
 from governance.checks.base import Measurement, MissingColumn, Table, UnsuitableData
@@ -64,6 +64,32 @@ def test_the_wilson_interval_agrees_with_scipy(credit: Any, results: list[Any]) 
     assert (accuracy.ci_low, accuracy.ci_high) == (pytest.approx(interval.low, **EXACT), pytest.approx(interval.high, **EXACT))
 
 
+@pytest.mark.parametrize("slice_", ["", "sex=female", "age=under 25"])
+def test_every_number_has_an_interval_around_it(results: list[Any], slice_: str) -> None:
+    found = measured(results)
+    for metric in ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier"):
+        each = found[metric, slice_]
+        assert each.value is not None and each.ci_low is not None and each.ci_high is not None, metric
+        assert each.ci_low < each.value < each.ci_high, metric
+    assert "95 % BCa bootstrap interval, 1000 resamples of rows" in found["brier", slice_].method
+    assert found["f1", slice_].method == "decided at 0.6; 95 % percentile bootstrap interval, 1000 resamples of rows"
+
+
+def test_the_bootstrap_interval_of_a_mean_is_near_that_of_student(credit: Any, results: list[Any]) -> None:
+    errors = (credit.scores - credit.truth) ** 2
+    low, high = ttest_1samp(errors, 0.0).confidence_interval(0.95)
+    brier = measured(results)["brier", ""]
+    assert (brier.ci_low, brier.ci_high) == pytest.approx((low, high), abs=0.1 * (high - low))
+
+
+def test_a_single_row_has_numbers_and_no_bootstrap(credit: Any, tmp_path: Any) -> None:
+    good = credit.test[credit.test["good_credit"] == 1].head(1)
+    good.to_csv(tmp_path / "one.csv", index=False)
+    found = measured(Performance().run(credit.subject(path=tmp_path / "one.csv")))
+    assert found["brier", ""].value is not None
+    assert found["brier", ""].ci_low is None and "too few rows for an interval" in found["brier", ""].method
+
+
 @pytest.mark.parametrize("part, whole", [(0, 7), (7, 7), (1, 1000), (0, 1)])
 def test_the_wilson_interval_holds_at_the_ends(part: int, whole: int) -> None:
     interval = binomtest(part, whole).proportion_ci(0.95, method="wilson")
@@ -106,6 +132,12 @@ def test_the_curves_are_bounded_and_whole(credit: Any, results: list[Any]) -> No
         for x, y, _ in zip(*metrics.roc_curve(credit.truth, credit.scores, drop_intermediate=False), strict=True)
     }
     assert all((round(float(x or 0), 9), round(float(y or 0), 9)) in all_points for x, y, _ in curve)
+    precision, recall, thresholds = metrics.precision_recall_curve(credit.truth, credit.scores)
+    theirs = {float(at): (x, y) for x, y, at in zip(recall, precision, thresholds, strict=False)}
+    steps = found["pr_curve"].rows
+    assert found["pr_curve"].columns == ("recall", "precision", "threshold") and 100 < len(steps) <= 200
+    assert all(theirs[float(at or 0)] == pytest.approx((x, y), **EXACT) for x, y, at in steps)
+    assert steps[0][2] == credit.scores.max() and steps[-1][::2] == (1.0, credit.scores.min())
     assert sum(row[4] for row in found["calibration"].rows) == len(credit.test)  # type: ignore[misc]
     matrix = metrics.confusion_matrix(credit.truth, credit.scores >= 0.6)
     assert found["confusion_matrix"].rows == (
