@@ -12,7 +12,8 @@ import msgspec
 
 from governance.gate import Verdict
 from governance.queries import CheckRunRow
-from interfaces.web.pages import evidence, inbox, review, words
+from interfaces.web.figures import Figure, figures
+from interfaces.web.pages import inbox, review, words
 from interfaces.web.pages.lineage import explore
 from interfaces.web.pages.words import Status
 from registry.history import Period
@@ -386,7 +387,7 @@ class VersionPage:
     outputs: tuple[Column, ...]
     card: tuple[tuple[str, str], ...]
     checks: tuple[review.CheckRow, ...]
-    figures: tuple[evidence.Figure, ...]
+    figures: tuple[Figure, ...]
     measurements: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...]
     findings: tuple[review.Severe, ...]
     requests: tuple[inbox.Row, ...]
@@ -453,7 +454,7 @@ def version_page(
         outputs=outputs,
         card=_card(card),
         checks=tuple(review.check_row(run) for run in newest.values()),
-        figures=evidence.figures(completed, {}, limits={}, version=f"v{row.number}", other=""),
+        figures=figures(completed, {}, limits={}, version=f"v{row.number}", other=""),
         measurements=tuple((words.sentence(name), _measured(run)) for name, run in completed.items() if run.measurements),
         findings=review.findings(completed.values()),
         requests=inbox.rows(requests, now),
