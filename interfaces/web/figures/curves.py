@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from interfaces.web import charts
 from interfaces.web.figures.comparison import Comparison, Drawing, number, points
 from interfaces.web.pages import words
@@ -65,9 +67,10 @@ def _prevalence(compared: Comparison) -> float | None:
     """Return the share of favourable rows as the run's confusion matrix of two classes has it."""
     for table in compared.run.tables:
         if table.name == "confusion_matrix":
-            counts = {row[0]: sum(number(value) or 0.0 for value in row[1:]) for row in table.rows}
-            if counts.keys() == {"favourable", "unfavourable"} and sum(counts.values()):
-                return counts["favourable"] / sum(counts.values())
+            counts: dict[Any, float] = {row[0]: sum(number(value) or 0.0 for value in row[1:]) for row in table.rows}
+            total: float = sum(counts.values(), 0.0)
+            if counts.keys() == {"favourable", "unfavourable"} and total > 0:
+                return counts["favourable"] / total
     return None
 
 
