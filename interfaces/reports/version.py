@@ -12,7 +12,7 @@ from governance import evidence
 from governance import queries as governance_queries
 from governance.gate import RequirementResult
 from governance.models import FindingStatus
-from governance.queries import CheckRunRow
+from governance.queries import CheckRunRow, MeasurementRow
 from interfaces.web.figures import Figure, figures
 from interfaces.web.pages import lineage as lineage_pages
 from interfaces.web.pages import models as model_pages
@@ -171,7 +171,7 @@ def _completed(actor: Actor, version: ModelVersion | None) -> dict[str, CheckRun
 
 def _check(run: CheckRunRow, judged: Sequence[RequirementResult]) -> Check:
     shown = [row for row in run.measurements if "=" not in row.slice and row.metric != "attribution"]
-    limits = _limits(run, judged)
+    limits = _limits(run.check, shown, judged)
     return Check(
         run,
         words.sentence(run.check),
@@ -188,16 +188,17 @@ def _check(run: CheckRunRow, judged: Sequence[RequirementResult]) -> Check:
     )
 
 
-def _limits(run: CheckRunRow, judged: Sequence[RequirementResult]) -> Mapping[float, str]:
-    """Return the limits on what a run measured, by value: a requirement names no metric, and shows the value that it judged.
+def _limits(check: str, shown: Sequence[MeasurementRow], judged: Sequence[RequirementResult]) -> Mapping[float, str]:
+    """Return the limits on what a check measured, by value: a requirement names no metric, and shows the value that it judged.
 
-    A value that the run measured more than once could be any of them, and gets no limit.
+    A value shown more than once could be any of them, and gets no limit. Those of single groups are not asked: the lowest of a
+    feature's ratios is also its parity ratio.
     """
-    seen = Counter(row.value for row in run.measurements)
+    seen = Counter(row.value for row in shown)
     found: dict[float, str] = {}
     for each in judged:
         known = isinstance(each.value, (int, float)) and not isinstance(each.value, bool)
-        if known and each.evidence == run.check and each.limit is not None and seen[float(each.value or 0)] == 1:
+        if known and each.evidence == check and each.limit is not None and seen[float(each.value or 0)] == 1:
             sign = words.limit_sign(each.limit_is)
             found[float(each.value or 0)] = f"{sign} {words.number(each.limit)}, {each.policy}/{each.id}".strip()
     return found

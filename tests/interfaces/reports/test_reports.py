@@ -48,6 +48,8 @@ def test_the_page_says_who_decided_what_on_which_evidence(reviewed: Scene, signe
     assert run.content_digest in page, "the digest of what was registered"
     assert "Ranks retail loan applications" in page and "Small group" in page and "amber-heron-402" in page
     roc = page.split('<th scope="row">ROC AUC</th>')[-1].split("</tr>")[0]
+    parity = page.split('<th scope="row">Parity ratio, age_group</th>')[1].split("</tr>")[0]
+    assert "0.840" in parity and "≥ 0.800, credit-production/parity-age" in parity
     assert "0.786" in roc and "0.736 to 0.836" in roc and ">300<" in roc and "≥ 0.700, credit-production/roc-auc" in roc
 
 
