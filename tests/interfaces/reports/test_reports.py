@@ -130,3 +130,17 @@ def test_the_pdf_is_printed_by_a_worker_and_says_what_the_page_says(reviewed: Sc
 
 def test_a_format_that_does_not_exist_is_refused(reviewed: Scene, signed_in: Browser) -> None:
     assert signed_in(reviewed.aude).get(API, {"format": "docx"}).status_code == 400
+
+
+def test_a_version_that_nothing_is_known_of_has_a_report(scene: Scene, signed_in: Browser) -> None:
+    scene.register()
+    page = text(signed_in(scene.dana).get(f"/models/{MODEL}/versions/1/report/"))
+    for said in (
+        "has held no stage",
+        "nothing was decided",
+        "No card is written",
+        "No check has measured",
+        "No check has made a table",
+    ):
+        assert said in page
+    assert "amber-heron-401" in page, "but for the run it came from"
