@@ -23,6 +23,11 @@ RUN useradd --create-home --uid 10001 countersign \
 WORKDIR /srv/countersign
 
 FROM base AS server
+# What lays out text for reports as PDF, and a font. Debian's security archive drops old versions: a pinned one would break the build.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --no-install-recommends --yes libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core \
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/venv /opt/venv
 COPY . .
 # Production settings refuse to load without a key; this one is used by this step alone and is in no layer.

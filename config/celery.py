@@ -33,5 +33,6 @@ app.conf.beat_schedule = {
     "end emergencies that are over": {"task": "workflows.end_emergencies", "schedule": 30.0, "options": {"expires": 30}},
     "ask for re-reviews that are due": {"task": "workflows.due_re_reviews", "schedule": 60.0, "options": {"expires": 60}},
     "remove contents nothing names": {"task": "workflows.collect_artifacts", "schedule": 86_400.0, "options": {"expires": 3600}},
+    "remove old printouts": {"task": "workflows.tidy_printouts", "schedule": 86_400.0, "options": {"expires": 3600}},
     "tidy the broker's folder": {"task": "workflows.tidy_broker", "schedule": 3600.0, "options": {"expires": 600}},
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("interfaces.reports.urls")),
     path("api/v1/", include("interfaces.rest.urls")),
     path("", include("interfaces.web.urls")),
 ]

@@ -10,7 +10,7 @@ compile() {
 }
 compile pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 # What is deployed is what was tested: both images take their versions from the lock of the tests.
-compile pyproject.toml --extra s3 --constraint requirements/dev.txt --output-file requirements/server.txt
+compile pyproject.toml --extra s3 --extra reports --constraint requirements/dev.txt --output-file requirements/server.txt
 compile pyproject.toml --extra s3 --extra validation --constraint requirements/dev.txt --output-file requirements/worker.txt
 # The clients of the journeys; the newest shares what it can with the tests, so that less has to be fetched.
 for client in mlflow-3 skinny-3; do

@@ -16,7 +16,7 @@ from core.errors import Conflict
 from governance import ledger
 from governance.commands.checks import RUN_CHECK
 from webhooks import delivery, fanout
-from workflows import checking, election, mail
+from workflows import checking, election, mail, printing
 from workflows.commands import break_glass, execution, inbox, re_reviews, waivers
 from workflows.commands import requests as request_commands
 from workflows.lifecycle import ADVANCE, EXECUTE
@@ -93,6 +93,12 @@ def tidy_deliveries(**_: object) -> None:
     delivery.tidy()
 
 
+@shared_task(name="workflows.tidy_printouts")
+def tidy_printouts(**_: object) -> None:
+    """Remove what was printed long ago."""
+    printing.tidy()
+
+
 @shared_task(name="workflows.end_emergencies")
 def end_emergencies(**_: object) -> None:
     """End the emergencies whose time is over."""
@@ -109,6 +115,12 @@ def due_re_reviews(**_: object) -> None:
 def deliver(*, delivery_id: str, attempt: int, **_: Any) -> None:
     """Send an event to an endpoint."""
     delivery.deliver(delivery_id=delivery_id, attempt=attempt)
+
+
+@jobs.handler(printing.PRINT)
+def print_out(*, digest: str, **_: Any) -> None:
+    """Print a document."""
+    printing.print_out(digest=digest)
 
 
 @jobs.handler(ADVANCE)

@@ -106,16 +106,19 @@ def describe(
     paged: bool = False,
     once: bool = False,
     text: bool = False,
+    media: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Describe an operation for the OpenAPI schema.
 
-    once: it takes an Idempotency-Key. paged: it takes a cursor. text: it answers with plain text.
+    once: it takes an Idempotency-Key. paged: it takes a cursor. text: it answers with plain text. media: with status 200 it answers
+    with a document of one of these types, whatever else it may answer.
     """
     parameters: list[Any] = [query] if query is not None and query().fields else []
     parameters += _PAGING if paged else ()
     parameters += [idempotency.HEADER] if once else ()
     answer: Any = OpenApiResponse(response, description="Done.") if response is not None else None
     answers: dict[Any, Any] = {(status, "text/plain"): OpenApiResponse(OpenApiTypes.STR)} if text else {status: answer}
+    answers |= {(200, kind): OpenApiResponse(OpenApiTypes.BINARY, description="The document.") for kind in media}
     answers[("default", MEDIA_TYPE)] = OpenApiResponse(Problem, description="What went wrong (RFC 9457).")
     described: Any = extend_schema(operation_id=operation, parameters=parameters, request=body, responses=answers)
     return described  # type: ignore[no-any-return]

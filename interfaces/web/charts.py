@@ -19,7 +19,8 @@ Point = tuple[float, float]
 
 _GAUGE_WIDTH, _GAUGE_HEIGHT, _GAUGE_PAD = 140.0, 20.0, 4.0
 _BAR_ROW = 20.0
-_SQUARE_WIDTH, _SQUARE_HEIGHT, _SQUARE_LEFT, _SQUARE_FOOT = 340.0, 224.0, 32.0, 36.0
+WIDTH, LEFT = 340.0, 118.0  # of drawings in rows, and of the place for their labels
+_SQUARE_WIDTH, _SQUARE_HEIGHT, _SQUARE_LEFT, _SQUARE_FOOT = WIDTH, 224.0, 32.0, 36.0
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def gauge(value: float, limit: float, *, sign: str, champion: float | None = Non
     return format_html(
         '<svg class="gauge" viewBox="0 0 {} {}" role="img" aria-label="{}">{}<path class="axis" d="M4 10H136"/>'
         '<path class="limit-mark" d="M{} 2V18"/>{}<circle class="f1" cx="{}" cy="10" r="4.5"/></svg>',
-        _px(_GAUGE_WIDTH),
-        _px(_GAUGE_HEIGHT),
+        px(_GAUGE_WIDTH),
+        px(_GAUGE_HEIGHT),
         label,
         zone if sign in ("≤", "≥") else "",
         at,
@@ -107,17 +108,26 @@ def progress(share: float, *, tone: str = "run", label: str) -> SafeString:
 
 
 def bars(
-    rows: Sequence[Bar], *, label: str, limit: float | None = None, axis: str = "", places: int = 2, full: float | None = None
+    rows: Sequence[Bar],
+    *,
+    label: str,
+    limit: float | None = None,
+    lines: Sequence[tuple[float, str]] = (),
+    axis: str = "",
+    places: int = 2,
+    full: float | None = None,
 ) -> SafeString:
     """Return horizontal bars from 0, the champion as a ring on each, the limit as a dashed line with its value.
 
+    lines: further dashed lines, at most two, in ascending order, each with its words.
     full: the value at the right end; without it, the largest value shown. Values below 0 are drawn as 0 and written as they are.
     """
-    left, width, right = 118.0, 340.0, 46.0
-    top = 18.0 if limit is not None else 4.0
+    left, width, right = LEFT, WIDTH, 46.0
+    marks = [*lines] if limit is None else [(limit, f"limit {number(float(limit), places)}"), *lines]
+    top = 18.0 if marks else 4.0
     bottom = top + _BAR_ROW * len(rows)
     values = [v for row in rows for v in (row.value, row.champion, row.high) if v is not None]
-    end = full if full is not None else _round_up(max([*values, limit or 0.0], default=1.0))
+    end = full if full is not None else round_up(max([*values, *(at for at, _ in marks)], default=1.0))
     x = Scale(0.0, end, left, width - right)
     drawn = [SafeString(_bar(row, x, top + _BAR_ROW * i, width, places)) for i, row in enumerate(rows)]
     ticks = [(end * step / 4, x(end * step / 4)) for step in range(5)]
@@ -125,28 +135,24 @@ def bars(
     numbers = format_html_join(
         "",
         '<text class="dim" x="{}" y="{}" text-anchor="middle">{}</text>',
-        ((at, _px(bottom + 14), f"{value:.2g}") for value, at in ticks if not axis or value in (0.0, end)),
+        ((at, px(bottom + 14), f"{value:.2g}") for value, at in ticks if not axis or value in (0.0, end)),
     )
-    line = (
-        ""
-        if limit is None
-        else format_html(
-            '<path class="limit" d="M{0} {1}V{2}"/><text class="strong" x="{0}" y="10" text-anchor="middle">limit {3}</text>',
-            x(limit),
-            top - 3,
-            bottom + 2,
-            number(float(limit), places),
-        )
+    # The words of two lines that stand close to one another part to either side.
+    anchors = ("middle",) if len(marks) == 1 else ("end", "start")
+    line = format_html_join(
+        "",
+        '<path class="limit" d="M{0} {1}V{2}"/><text class="strong" x="{0}" y="10" text-anchor="{3}">{4}</text>',
+        ((x(at), top - 3, bottom + 2, anchor, words) for (at, words), anchor in zip(marks, anchors, strict=False)),
     )
     caption = (
-        format_html('<text class="dim" x="{}" y="{}" text-anchor="middle">{}</text>', x(end / 2), _px(bottom + 14), axis)
+        format_html('<text class="dim" x="{}" y="{}" text-anchor="middle">{}</text>', x(end / 2), px(bottom + 14), axis)
         if axis
         else ""
     )
     return format_html(
         '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}{}{}</svg>',
-        _px(width),
-        _px(bottom + 20),
+        px(width),
+        px(bottom + 20),
         label,
         grid,
         SafeString("".join(drawn)),
@@ -158,16 +164,16 @@ def bars(
 
 def _bar(row: Bar, x: Scale, y: float, width: float, places: int) -> SafeString:
     if row.heading:
-        return format_html('<text class="strong" x="0" y="{}">{}</text>', _px(y + 14), _cut(row.label, 40))
-    parts = [format_html('<text x="8" y="{}">{}</text>', _px(y + 14), _cut(row.label, 17))]
+        return format_html('<text class="strong" x="0" y="{}">{}</text>', px(y + 14), cut(row.label, 40))
+    parts = [format_html('<text x="8" y="{}">{}</text>', px(y + 14), cut(row.label, 17))]
     if row.value is None:
-        parts.append(format_html('<text class="dim" x="{}" y="{}">not measured</text>', x.start + 4, _px(y + 14)))
+        parts.append(format_html('<text class="dim" x="{}" y="{}">not measured</text>', x.start + 4, px(y + 14)))
         return SafeString("".join(parts))
     parts.append(
         format_html(
             '<rect class="f1" x="{}" y="{}" width="{}" height="8" rx="1"/>',
             x.start,
-            _px(y + 6),
+            px(y + 6),
             round(max(0.0, x(row.value) - x.start), 1),
         )
     )
@@ -179,7 +185,7 @@ def _bar(row: Bar, x: Scale, y: float, width: float, places: int) -> SafeString:
         parts.append(format_html('<circle class="fc" cx="{}" cy="{}" r="4"/>', x(row.champion), y + 10))
     parts.append(
         format_html(
-            '<text class="strong" x="{}" y="{}" text-anchor="end">{}</text>', width, _px(y + 14), number(float(row.value), places)
+            '<text class="strong" x="{}" y="{}" text-anchor="end">{}</text>', width, px(y + 14), number(float(row.value), places)
         )
     )
     return SafeString("".join(parts))
@@ -191,75 +197,101 @@ def roc(candidate: Sequence[Point], champion: Sequence[Point], *, label: str, na
     keys = [format_html('<text class="t1" x="190" y="{}">{}</text>', key_y, names[0])]
     if champion:
         keys.append(format_html('<text x="190" y="{}">{}, dashed</text>', key_y + 18, names[1]))
-    return _square(
+    return square(
         label,
         across="False positive rate",
         up="True positive rate",
-        inside=SafeString(_curve("lc", champion) + _curve("l1", candidate) + "".join(keys)),
+        inside=SafeString(curve("lc", champion) + curve("l1", candidate) + "".join(keys)),
     )
 
 
 def calibration(candidate: Sequence[Point], champion: Sequence[Point], *, label: str, names: tuple[str, str]) -> SafeString:
     """Return the calibration of the candidate, and of the champion if there is one. Points are (mean score, observed share)."""
-    dots = format_html_join("", '<circle class="f1" cx="{}" cy="{}" r="3"/>', (_placed(point) for point in candidate))
+    dots = format_html_join("", '<circle class="f1" cx="{}" cy="{}" r="3"/>', (placed(point) for point in candidate))
     keys = [format_html('<text class="t1" x="44" y="18">{}</text>', names[0])]
     if champion:
         keys.append(format_html('<text x="44" y="36">{}, dashed</text>', names[1]))
-    return _square(
+    return square(
         label,
         across="Mean score",
         up="Share observed",
-        inside=SafeString(_curve("lc", champion) + _curve("l1", candidate) + dots + "".join(keys)),
+        inside=SafeString(curve("lc", champion) + curve("l1", candidate) + dots + "".join(keys)),
     )
 
 
-def _square(label: str, *, across: str, up: str, inside: SafeString) -> SafeString:
+def precision_recall(
+    candidate: Sequence[Point], champion: Sequence[Point], *, prevalence: float | None, label: str, names: tuple[str, str]
+) -> SafeString:
+    """Return the curve of (recall, precision), and the champion's if there is one. Chance is level with the prevalence."""
+    chance = SafeString("")
+    if prevalence is not None:
+        (left, at), (right, _) = placed((0, prevalence)), placed((1, prevalence))
+        words = f"chance {number(float(prevalence), 2)}"
+        chance = format_html(
+            '<path class="diagonal" d="M{} {}H{}"/><text class="dim" x="{}" y="{}" text-anchor="end">{}</text>',
+            left,
+            at,
+            right,
+            right,
+            round(at - 4, 1),
+            words,
+        )
+    keys = [format_html('<text class="t1" x="44" y="{}">{}</text>', 128, names[0])]
+    if champion:
+        keys.append(format_html('<text x="44" y="{}">{}, dashed</text>', 146, names[1]))
+    return square(
+        label,
+        across="Recall",
+        up="Precision",
+        inside=SafeString(chance + curve("lc", champion) + curve("l1", candidate) + "".join(keys)),
+        diagonal=False,
+    )
+
+
+def square(label: str, *, across: str, up: str, inside: SafeString, diagonal: bool = True) -> SafeString:
+    """Return a frame from 0 to 1 both ways with what is drawn in it, over the diagonal unless it means nothing here."""
     steps = [0.0, 0.25, 0.5, 0.75, 1.0]
-    left, right = _placed((0, 0))[0], _placed((1, 0))[0]
-    foot, head = _placed((0, 0))[1], _placed((0, 1))[1]
+    left, right = placed((0, 0))[0], placed((1, 0))[0]
+    foot, head = placed((0, 0))[1], placed((0, 1))[1]
     grid = format_html_join(
         "",
         '<path class="gridl" d="M{} {}H{}M{} {}V{}"/>',
-        ((left, _placed((0, v))[1], right, _placed((v, 0))[0], head, foot) for v in steps),
+        ((left, placed((0, v))[1], right, placed((v, 0))[0], head, foot) for v in steps),
     )
     numbers = format_html_join(
         "",
         '<text class="dim" x="{}" y="{}" text-anchor="end">{}</text><text class="dim" x="{}" y="{}" text-anchor="middle">{}</text>',
-        (
-            (left - 5, round(_placed((0, v))[1] + 4, 1), f"{v:g}", _placed((v, 0))[0], foot + 14, f"{v:g}")
-            for v in (0.0, 0.5, 1.0)
-        ),
+        ((left - 5, round(placed((0, v))[1] + 4, 1), f"{v:g}", placed((v, 0))[0], foot + 14, f"{v:g}") for v in (0.0, 0.5, 1.0)),
     )
     return format_html(
-        '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}<path class="diagonal" d="M{} {}L{} {}"/>{}'
+        '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}{}'
         '<text class="dim" x="{}" y="{}" text-anchor="middle">{} across, {} up</text></svg>',
-        _px(_SQUARE_WIDTH),
-        _px(_SQUARE_HEIGHT),
+        px(_SQUARE_WIDTH),
+        px(_SQUARE_HEIGHT),
         label,
         grid,
         numbers,
-        left,
-        foot,
-        right,
-        head,
+        format_html('<path class="diagonal" d="M{} {}L{} {}"/>', left, foot, right, head) if diagonal else "",
         inside,
         round((left + right) / 2, 1),
-        _px(_SQUARE_HEIGHT - 4),
+        px(_SQUARE_HEIGHT - 4),
         across,
         up.lower(),
     )
 
 
-def _placed(point: Point) -> Point:
+def placed(point: Point) -> Point:
+    """Return where a point of the unit square lies in `square`, in pixels."""
     across = Scale(0.0, 1.0, _SQUARE_LEFT, _SQUARE_WIDTH - 8)
     up = Scale(0.0, 1.0, _SQUARE_HEIGHT - _SQUARE_FOOT, 6.0)
     return across(point[0]), up(point[1])
 
 
-def _curve(css: str, points: Sequence[Point]) -> SafeString:
+def curve(css: str, points: Sequence[Point]) -> SafeString:
+    """Return points of the unit square joined by a line of a class, or nothing if there are none."""
     if not points:
         return SafeString("")
-    return format_html('<polyline class="{}" points="{}"/>', css, " ".join(f"{x},{y}" for x, y in map(_placed, points)))
+    return format_html('<polyline class="{}" points="{}"/>', css, " ".join(f"{x},{y}" for x, y in map(placed, points)))
 
 
 @dataclass(frozen=True)
@@ -304,8 +336,8 @@ def layered(
     return format_html(
         '<svg class="plot graph" width="{0}" height="{1}" viewBox="0 0 {0} {1}" role="group" aria-label="{2}">'
         '{3}<path class="axis" d="M0 22H{0}"/>{4}{5}</svg>',
-        _px(total_width),
-        _px(total_height),
+        px(total_width),
+        px(total_height),
         label,
         format_html_join("", '<text class="lane" x="{}" y="12">{}</text>', ((column[lane], lanes[lane]) for lane in used)),
         SafeString(
@@ -382,14 +414,14 @@ def _box(node: GraphNode, at: Point, width: float, height: float, icons: str, la
         y + 14,
         x + 36,
         y + 19,
-        _cut(node.title, 24),
+        cut(node.title, 24),
         x + 36,
         y + 34,
-        _cut(node.subtitle, 30),
+        cut(node.subtitle, 30),
     )
 
 
-def _round_up(value: float) -> float:
+def round_up(value: float) -> float:
     """Return the next number whose quarters are easy to read."""
     if value <= 0:
         return 1.0
@@ -397,9 +429,11 @@ def _round_up(value: float) -> float:
     return next(step * power for step in (1.0, 2.0, 4.0, 8.0, 10.0) if step * power >= value * 0.999)
 
 
-def _cut(text: str, length: int) -> str:
+def cut(text: str, length: int) -> str:
+    """Return a text of at most so many characters, with an ellipsis where some are left out."""
     return text if len(text) <= length else text[: length - 1] + "\u2026"
 
 
-def _px(value: float) -> str:
+def px(value: float) -> str:
+    """Return a coordinate without needless zeros."""
     return f"{value:g}"

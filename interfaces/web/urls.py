@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from interfaces.web import register_urls
-from interfaces.web.views import audit, discussion, home, inbox, lineage, models, requests, session
+from interfaces.web.views import audit, checks, discussion, home, inbox, lineage, models, requests, session
 
 app_name = "web"
 
@@ -35,6 +35,7 @@ urlpatterns = [
     path("requests/<int:request_id>/comments/<int:comment_id>/edit", discussion.edit, name="comment-edit"),
     path("requests/<int:request_id>/comments/<int:comment_id>/delete", discussion.delete, name="comment-delete"),
     *register_urls.urlpatterns,
+    path("check-runs/<uuid:run_id>/", checks.run, name="check-run"),
     path("lineage/", lineage.explore, name="lineage"),
     path("audit/", audit.log, name="audit"),
     path("audit/<int:event_id>/", audit.event, name="audit-event"),

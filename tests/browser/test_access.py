@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 
 from core.models import AuditEvent, User
 from governance import ledger
+from governance.models import MEASURED, CheckRun
 from registry import commands as registry_commands
 from tests.cast import actor
 from tests.interfaces.web.conftest import MODEL, Scene
@@ -38,6 +39,8 @@ def pages(scene: Scene) -> Iterator[tuple[str, str]]:
     yield "dana", "/models/"
     yield "dana", f"/models/{MODEL}/"
     yield "dana", f"/models/{MODEL}/versions/2/"
+    yield "dana", f"/models/{MODEL}/versions/1/report/"
+    yield "dana", f"/check-runs/{CheckRun.objects.filter(check_name='fairness', state__in=MEASURED).latest('pk').pk}/"
     yield "aude", f"/lineage/?node=model_version:{MODEL}/1&view=graph"
     yield "aude", "/lineage/"
     yield "aude", f"/audit/?open={event}"

@@ -3,6 +3,7 @@
 from workflows.models.imports import Grandfathered
 from workflows.models.operations import BreakGlass, BreakGlassState, BusinessCalendarRow, FreezeWindow, ReReview, ReReviewCause
 from workflows.models.people import Comment, MailPreference, Notification, ReviewTask, Thread, ThreadAnchor
+from workflows.models.printouts import Printout
 from workflows.models.requests import (
     OPEN_STATES,
     Delegation,
@@ -27,6 +28,7 @@ __all__ = [
     "Grandfathered",
     "MailPreference",
     "Notification",
+    "Printout",
     "PromotionRequest",
     "ReReview",
     "ReReviewCause",

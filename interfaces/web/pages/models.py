@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,8 +12,9 @@ import msgspec
 
 from governance.gate import Verdict
 from governance.models import MEASURED
-from governance.queries import CheckRunRow
-from interfaces.web.pages import evidence, inbox, review, words
+from governance.queries import CheckRunRow, MeasurementRow
+from interfaces.web.figures import Figure, figures
+from interfaces.web.pages import inbox, review, words
 from interfaces.web.pages.lineage import explore
 from interfaces.web.pages.words import Status
 from registry.history import Period
@@ -387,7 +388,7 @@ class VersionPage:
     outputs: tuple[Column, ...]
     card: tuple[tuple[str, str], ...]
     checks: tuple[review.CheckRow, ...]
-    figures: tuple[evidence.Figure, ...]
+    figures: tuple[Figure, ...]
     measurements: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...]
     findings: tuple[review.Severe, ...]
     requests: tuple[inbox.Row, ...]
@@ -427,7 +428,7 @@ def version_page(
     for run in checks:
         if run.check not in newest or (newest[run.check].state not in MEASURED and run.state in MEASURED):
             newest[run.check] = run
-    completed = {name: run for name, run in newest.items() if run.state in MEASURED}
+    measured = latest_measured(newest.values())
     status = None
     if row.status == "FAILED_REGISTRATION":
         status = Status("fail", "Registration failed")
@@ -452,11 +453,11 @@ def version_page(
         python=str((row.mlmodel.get("flavors") or {}).get("python_function", {}).get("python_version") or ""),
         inputs=inputs,
         outputs=outputs,
-        card=_card(card),
+        card=card_sections(card),
         checks=tuple(review.check_row(run) for run in newest.values()),
-        figures=evidence.figures(completed, {}, limits={}, version=f"v{row.number}", other=""),
-        measurements=tuple((words.sentence(name), _measured(run)) for name, run in completed.items() if run.measurements),
-        findings=review.findings(completed.values()),
+        figures=figures(measured, {}, limits={}, version=f"v{row.number}", other=""),
+        measurements=tuple((words.sentence(name), _measured(run)) for name, run in measured.items() if run.measurements),
+        findings=review.findings(measured.values()),
         requests=inbox.rows(requests, now),
         history=history(found.moves, grandfathered),
         targets=_targets(found, guards, requests),
@@ -469,6 +470,15 @@ def version_page(
         lineage_href=explore(f"model_version:{row.model}/{row.number}"),
         may_ask=may_ask,
     )
+
+
+def latest_measured(runs: Iterable[CheckRunRow]) -> dict[str, CheckRunRow]:
+    """Return the newest run of each check that measured something. runs: newest first."""
+    found: dict[str, CheckRunRow] = {}
+    for run in runs:
+        if run.state in MEASURED:
+            found.setdefault(run.check, run)
+    return found
 
 
 def _targets(found: VersionHistory, guards: Sequence[Guard], requests: Sequence[RequestRow]) -> Targets:
@@ -505,22 +515,21 @@ def _measured(run: CheckRunRow) -> tuple[tuple[str, str, str, str], ...]:
     for each in run.measurements:
         if "=" in each.slice or each.metric == "attribution":
             continue
-        interval = (
-            f"{words.number(each.ci_low)} to {words.number(each.ci_high)}"
-            if each.ci_low is not None and each.ci_high is not None
-            else "none"
-        )
-        name = words.metric(each.metric) + (f", {each.slice}" if each.slice else "")
-        counted = (
-            each.value is not None
-            and float(each.value).is_integer()
-            and (abs(each.value) >= 2 or each.method in ("count", "rows"))
-        )
-        rows.append((name, words.number(each.value, 0 if counted else 3), interval, each.method))
+        rows.append((*measurement(each), each.method))
     return tuple(rows)
 
 
-def _card(card: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def measurement(row: MeasurementRow) -> tuple[str, str, str]:
+    """Return what was measured, its value and its interval in words."""
+    known = row.ci_low is not None and row.ci_high is not None
+    interval = f"{words.number(row.ci_low)} to {words.number(row.ci_high)}" if known else "none"
+    name = words.metric(row.metric) + (f", {row.slice}" if row.slice else "")
+    counted = row.value is not None and float(row.value).is_integer() and (abs(row.value) >= 2 or row.method in ("count", "rows"))
+    return name, words.number(row.value, 0 if counted else 3), interval
+
+
+def card_sections(card: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the sections of a card with their titles, in the order people write them in."""
     place = {name: i for i, name in enumerate(_CARD_ORDER)}
     keys = sorted(card, key=lambda key: (place.get(key.lower().replace(" ", "_"), len(place)), key))
     return tuple((words.sentence(key), card[key]) for key in keys)

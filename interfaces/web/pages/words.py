@@ -110,6 +110,38 @@ _METRICS = {
     "demographic_parity_difference": "Parity difference",
     "equalized_odds_difference": "Equalised odds difference",
 }
+# Heads of the columns that checks write; any other is written as words. Abbreviations are those of the field.
+_COLUMNS = {
+    "bytes": "Size, bytes",
+    "ci_high": "CI high",
+    "ci_low": "CI low",
+    "cpe": "CPE",
+    "cve": "CVE",
+    "cvss": "CVSS",
+    "ece": "ECE",
+    "false_positive_rate": "False positive rate (FPR)",
+    "id": "ID",
+    "js": "JS divergence",
+    "ks": "KS",
+    "ks_or_cramers_v": "KS or Cramér\u2019s V",
+    "n": "n",
+    "p_value": "p-value",
+    "psi": "PSI",
+    "purl": "PURL",
+    "q05": "5th percentile",
+    "q25": "25th percentile",
+    "q50": "Median",
+    "q75": "75th percentile",
+    "q95": "95th percentile",
+    "scoring_ci_high": "Scoring CI high",
+    "scoring_ci_low": "Scoring CI low",
+    "sha256": "SHA-256",
+    "shapley": "Shapley value",
+    "spdx": "SPDX",
+    "true_positive_rate": "True positive rate (TPR)",
+    "uri": "URI",
+    "url": "URL",
+}
 _LOWER_IS_BETTER = (
     "log_loss",
     "brier",
@@ -197,6 +229,12 @@ def target(kind: str, name: str) -> str:
 def metric(name: str) -> str:
     """Return a metric's title."""
     return _METRICS.get(name) or sentence(name)
+
+
+def column(name: str) -> str:
+    """Return the head of a table's column: an abbreviation as the field writes it, a metric's title, or the name as words."""
+    known = name.strip().lower().replace(" ", "_")
+    return _COLUMNS.get(known) or metric(known)
 
 
 def sentence(name: str) -> str:

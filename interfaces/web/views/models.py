@@ -65,7 +65,7 @@ def model(request: PageRequest, name: str) -> HttpResponse:
     shown = present.model_page(
         past,
         requests=found,
-        guards=_guards(request.actor, subject),
+        guards=guards_of(request.actor, subject),
         grandfathered=undecided,
         may_ask=access.explain(request.actor, Permission.PROMOTION_REQUEST, subject).allowed,
         now=timezone.now(),
@@ -117,7 +117,7 @@ def version(request: PageRequest, name: str, number: int) -> HttpResponse:
 def _version(request: PageRequest, name: str, number: int, *, status: int = 200, **more: Any) -> HttpResponse:
     actor = request.actor
     subject = rows.version(actor, Permission.MODEL_READ, name, number)
-    guards = _guards(actor, subject.model)
+    guards = guards_of(actor, subject.model)
     guarded = next((g for g in guards if g.kind == "stage" and g.name == "Production"), guards[0] if guards else None)
     verdict = champion = None
     if guarded is not None:
@@ -165,7 +165,7 @@ def _known(
     )
 
 
-def _guards(actor: Actor, subject: RegisteredModel) -> list[present.Guard]:
+def guards_of(actor: Actor, subject: RegisteredModel) -> list[present.Guard]:
     """Return which policies guard which places of a model. The number of statements follows that of governed places."""
     if not actor.grants(Permission.POLICY_READ):
         return []

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import get_resolver
 
+from interfaces.reports import urls as reports
 from interfaces.rest import urls
 from tests.cast import bearer
 
@@ -23,7 +24,9 @@ def test_the_schema_is_made_without_a_warning_and_is_valid_openapi() -> None:
     assert schema["openapi"] == "3.1.0"
     described = {re.sub(r"\{\w+\}", "{}", path.removeprefix("/api/v1/")) for path in schema["paths"]}
     own = {
-        re.sub(r"<[^>]+>", "{}", str(p.pattern)) for p in urls.urlpatterns if p.name not in ("schema", "docs", "no-such-address")
+        re.sub(r"<[^>]+>", "{}", str(p.pattern))
+        for p in [*urls.urlpatterns, *reports.API]
+        if p.name not in ("schema", "docs", "no-such-address")
     }
     assert described == own
     for path, operations in schema["paths"].items():

@@ -10,6 +10,7 @@ import pytest
 
 from core.models import AuditEvent
 from governance.models import CheckRun, Decision
+from interfaces.reports import urls as reports
 from interfaces.rest import urls
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +26,7 @@ PUBLIC = {"policy-schema", "parameters-schema", "binding-schema"}
 
 def operations(values: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield name, method and address of everything the API answers."""
-    for pattern in urls.urlpatterns:
+    for pattern in [*urls.urlpatterns, *reports.API]:
         if pattern.name == "no-such-address":
             continue
         view = pattern.callback.view_class

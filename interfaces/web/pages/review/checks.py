@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from uuid import UUID
 
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -27,6 +28,7 @@ class CheckRow:
     """A check run of the request."""
 
     anchor: str
+    run: UUID
     name: str
     role: str
     status: Status
@@ -81,6 +83,7 @@ def check_row(run: CheckRunRow) -> CheckRow:
     length = words.duration(run.finished_at - run.started_at) if run.finished_at and run.started_at else ""
     return CheckRow(
         anchor=f"check-{run.check}",
+        run=run.id,
         name=words.sentence(run.check),
         role="",
         status=words.check(run.state),

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from interfaces.web.pages import evidence, timeline, words
+from interfaces.web import figures
+from interfaces.web.figures import Figure
+from interfaces.web.pages import timeline, words
 from interfaces.web.pages.lineage import explore
 from interfaces.web.pages.review import changes as differences
 from interfaces.web.pages.review import checks, decision, people, requirements
@@ -59,7 +61,7 @@ class Review:
     changes: tuple[tuple[str, tuple[Change, ...]], ...]
     change_count: int
     unchanged: int
-    figures: tuple[evidence.Figure, ...]
+    figures: tuple[Figure, ...]
     checks: tuple[CheckRow, ...]
     measures: tuple[Measure, ...]
     card: tuple[tuple[str, str, str], ...]
@@ -132,10 +134,10 @@ def review(page: RequestPage, around: Deciding, *, me: str, now: datetime) -> Re
         changes=changes,
         change_count=sum(len(group) for _, group in changes),
         unchanged=unchanged,
-        figures=evidence.figures(
+        figures=figures.figures(
             candidate,
             champion,
-            limits=evidence.limits(page),
+            limits=figures.limits(page),
             version=f"v{request.version}",
             other=f"v{request.champion}" if request.champion else "",
         ),

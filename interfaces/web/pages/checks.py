@@ -1,0 +1,59 @@
+"""What the page of a check run shows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from governance.queries import CheckRunRow
+from interfaces.web.figures import Figure, figures
+from interfaces.web.pages import review, words
+from interfaces.web.pages.models import measurement
+from interfaces.web.pages.words import Status
+
+_MOST_MEASUREMENTS = 500
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """A check run: with what it was asked, what it measured, and what shows that it was this."""
+
+    run: CheckRunRow
+    title: str
+    status: Status
+    facts: tuple[tuple[str, str], ...]
+    digests: tuple[tuple[str, str], ...]
+    parameters: tuple[tuple[str, str], ...]
+    measurements: tuple[tuple[str, str, str, str, str], ...]
+    left_out: int
+    figures: tuple[Figure, ...]
+    findings: tuple[review.Severe, ...]
+
+
+def run_page(run: CheckRunRow) -> RunPage:
+    """Return the page of a check run."""
+    row = review.check_row(run)
+    return RunPage(
+        run=run,
+        title=row.name,
+        status=row.status,
+        facts=(
+            ("Revision", run.check_revision),
+            ("Data", run.dataset or "the files alone"),
+            ("Asked for by", run.requested_by),
+            ("Isolation", run.isolation or "none yet"),
+        ),
+        digests=row.digests,
+        parameters=tuple((words.sentence(name), _written(value)) for name, value in run.parameters.items()),
+        measurements=tuple(
+            (*measurement(each), words.number(each.n) if each.n else "", each.method)
+            for each in run.measurements[:_MOST_MEASUREMENTS]
+        ),
+        left_out=max(0, len(run.measurements) - _MOST_MEASUREMENTS),
+        figures=figures({run.check: run}, {}, limits={}, version=f"v{run.version}", other=""),
+        findings=review.findings([run]),
+    )
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
