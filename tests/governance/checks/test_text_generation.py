@@ -437,7 +437,7 @@ def test_without_judges_none_is_known(bot: Bot) -> None:
 def test_a_run_that_does_not_apply_is_skipped_and_one_that_does_can_be_written(bot: Bot, credit: Any, tmp_path: Path) -> None:
     def result(model: Path, data: Path, target: str) -> dict[str, Any]:
         spec = {"check": "text-generation", "model_dir": str(model), "dataset": {"path": str(data), "target": target}}
-        return execute.execute(spec, tmp_path, Loaded(str(model)))
+        return execute.execute(spec, tmp_path, {"model": Loaded(str(model))})
 
     skipped = result(credit.skops, credit.test_path, "good_credit")
     assert (skipped["status"], skipped["error"]["code"]) == ("skipped", "not_applicable") and not skipped["measurements"]
