@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
 
 from core.models import User
+from tests import databases
 from tests.cast import person
 
 # Begun first, so that no process waits for the other one to end one of these at last.
@@ -38,6 +41,23 @@ def _uses_an_engine(item: pytest.Item) -> bool:
     fixtures = getattr(item, "fixturenames", ())
     marks = ("django_db", "journey", "browser")
     return any(item.get_closest_marker(mark) for mark in marks) or any(f in fixtures for f in ("db", "transactional_db"))
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Let this process's database begin as a copy; Django still migrates it, which finds nothing to do."""
+    if connection.vendor == "postgresql":
+        connection.settings_dict["TEST"]["TEMPLATE"] = databases.template_of(os.environ["DATABASE_URL"])
+        return
+    make = connection.creation._create_test_db
+
+    def copy(verbosity: int, autoclobber: bool, keepdb: bool = False) -> Any:
+        path = make(verbosity, autoclobber, keepdb)
+        if not keepdb:
+            databases.copy_to(Path(path))
+        return path
+
+    connection.creation._create_test_db = copy
 
 
 @contextmanager
