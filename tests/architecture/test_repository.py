@@ -74,6 +74,17 @@ def test_locks_hold_versions_and_hashes_and_nothing_else() -> None:
         assert wrong == [], lock.name
 
 
+def test_pages_are_driven_where_ci_looks_for_it() -> None:
+    """`.ci/run` leaves what is marked ``browser`` to a part of its own, which reads this folder alone."""
+    elsewhere = [
+        path
+        for path in (BASE_DIR / "tests").rglob("test_*.py")
+        if "mark.browser" in path.read_text() and path.parent.name != "browser" and path != Path(__file__)
+    ]
+    assert elsewhere == []
+    assert "pytest tests/browser -m browser" in (BASE_DIR / ".ci" / "run").read_text()
+
+
 def test_what_is_deployed_is_what_was_tested() -> None:
     def pins(name: str) -> set[str]:
         return set(re.findall(r"^([\w.\[\],-]+==\S+)", (BASE_DIR / "requirements" / name).read_text(), re.MULTILINE))
