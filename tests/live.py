@@ -13,12 +13,15 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from scripts.stack import Stack, free_port
+from tests import databases
 
 
 @contextmanager
 def serving(home: Path) -> Iterator[Stack]:
     """Yield a healthy instance on SQLite, or on a new database of the PostgreSQL that DATABASE_URL names."""
     with _own_database() as url:
+        if not url:
+            databases.fill(home)
         # Nothing works on jobs here, so their messages go to files of its own and not into a Redis that others read.
         environment = {"DATABASE_URL": url, "CELERY_BROKER_URL": ""}
         with Stack(port=free_port(), home=home, environment=environment, services=["web"]) as stack:
@@ -39,9 +42,9 @@ def _own_database() -> Iterator[str]:
     if not given:
         yield ""
         return
-    name = f"live_{secrets.token_hex(6)}"
+    name, template = f"live_{secrets.token_hex(6)}", databases.template_of(given)
     with psycopg.connect(given, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
             yield urlunsplit(urlsplit(given)._replace(path=f"/{name}"))
         finally:

@@ -74,6 +74,17 @@ def test_locks_hold_versions_and_hashes_and_nothing_else() -> None:
         assert wrong == [], lock.name
 
 
+def test_pages_are_driven_where_ci_looks_for_it() -> None:
+    """`.ci/run` leaves what is marked ``browser`` to a part of its own, which reads this folder alone."""
+    elsewhere = [
+        path
+        for path in (BASE_DIR / "tests").rglob("test_*.py")
+        if "mark.browser" in path.read_text() and path.parent.name != "browser" and path != Path(__file__)
+    ]
+    assert elsewhere == []
+    assert "pytest tests/browser -m browser" in (BASE_DIR / ".ci" / "run").read_text()
+
+
 # The extra `reports` and what it brings: the image that models are run in need not have it.
 PRINTING = {
     "brotli", "brotlicffi", "cssselect2", "fonttools", "pillow", "pydyf", "pyphen", "tinycss2", "tinyhtml5", "weasyprint",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.stack import Stack, commands, free_port
+from tests import databases
 
 # The embedded engines, whatever the suite runs on: once is enough.
 pytestmark = pytest.mark.skipif(bool(os.environ.get("DATABASE_URL")), reason="the same as in the run on SQLite")
@@ -50,8 +51,8 @@ def test_a_job_survives_the_worker_that_was_killed_at_it(tmp_path: Path) -> None
     work.mkdir()
     what = commands()
     stack.logs.mkdir(parents=True)
+    databases.fill(stack.home)
     try:
-        assert stack.run(what["migrate"]).returncode == 0
         stack.start_one("worker", [*what["worker"], "--include", "tests.core.slow_job"])
         assert stack.run(["python", "-c", _ENQUEUE, str(work)]).returncode == 0
         _until((work / "attempt-1").exists, "the first attempt", stack)
