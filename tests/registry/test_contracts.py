@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow
 import pytest
 from pyarrow import feather, ipc, parquet
 
+from config.environment import BASE_DIR
 from core.documents import DocumentError
 from registry import drafts, tables
 from registry.conformance import Report, compare, without_values
@@ -61,6 +63,11 @@ def test_a_contract_may_be_json() -> None:
     document = '{"kind": "DataContract", "other_columns": "refused", "columns": [{"name": "a", "type": "integer", "min": 0}]}'
     read = compile_contract(document)
     assert (read.other_columns, read.min_rows, read.columns[0].min) == (False, 1, 0)
+
+
+def test_the_example_of_the_page_is_a_contract() -> None:
+    (document,) = re.findall(r"```yaml\n(.*?)```", (BASE_DIR / "docs" / "datasets.md").read_text(), re.DOTALL)
+    assert [column.name for column in compile_contract(document).columns][::6] == ["id", "good"]
 
 
 CSV = """\
