@@ -59,6 +59,12 @@ VARIABLES: tuple[Variable, ...] = (
         "ARTIFACT_ROOT", "url", "", "folder or `s3://bucket/prefix` for artifact contents; empty means COUNTERSIGN_HOME/artifacts"
     ),
     Variable("S3_ENDPOINT_URL", "url", "", "endpoint of an S3-compatible store; empty means AWS"),
+    Variable(
+        "DATASET_SOURCES",
+        "list",
+        "",
+        "folders and `s3://bucket/prefix`, comma separated, below which files may be registered as data sets; empty means uploads alone",
+    ),
     Variable("SANDBOX", "text", "auto", "`bubblewrap`, `process` (resource limits only) or `auto`: bubblewrap where it works"),
     Variable(
         "SANDBOX_ALLOW_PROCESS",
@@ -108,6 +114,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("LOG_LEVEL", "text", "INFO", "level of the log on standard error: DEBUG, INFO, WARNING or ERROR"),
 )
 
+_SOURCE = re.compile(r"/[^/]|file:///[^/]|s3://[^/]+")
 _BY_NAME = {variable.name: variable for variable in VARIABLES}
 
 
@@ -180,7 +187,10 @@ def _parse(variable: Variable, raw: str) -> Any:
             raise ValueError(f"expected a whole number of at least {variable.least}, got {raw!r}")
         return int(raw)
     if variable.kind == "list":
-        return [item.strip() for item in raw.split(",") if item.strip()]
+        items = [item.strip() for item in raw.split(",") if item.strip()]
+        if variable.name == "DATASET_SOURCES" and (wrong := [item for item in items if not _SOURCE.match(item)]):
+            raise ValueError(f"expected absolute folders and s3://bucket/prefix, got {wrong[0]!r}")
+        return items
     if variable.name == "DATABASE_URL" and raw:
         return _database(raw)
     if variable.name == "EMAIL_URL" and raw:

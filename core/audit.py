@@ -70,6 +70,7 @@ class Event(StrEnum):
     SERVER_IMPORTED = "server.imported"
     SERVER_EXPORTED = "server.exported"
     DATASET_REGISTERED = "dataset.registered"
+    DATASET_CONTRACT_PUBLISHED = "dataset.contract_published"
     LINEAGE_RECORDED = "lineage.recorded"
     POLICY_PUBLISHED = "policy.published"
     BINDING_CREATED = "binding.created"

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from core.canonical import text_digest
+from core.documents import DocumentError, Marks, Mistake, loaded, mistake, position, schema_mistakes
 from governance.calendars import CalendarError, Duration, Window, parse_duration, window
-from governance.documents import DocumentError, Marks, Mistake, loaded, mistake, position, schema_mistakes
 from governance.expressions import Expression, ExpressionError, Language, language
 from governance.reads import Reads
 from governance.schemas import BINDING_SCHEMA, PARAMETERS_SCHEMA, POLICY_SCHEMA

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.canonical import text_digest
-from governance.documents import DocumentError, Marks, Mistake, loaded, mistake, schema_mistakes
+from core.documents import DocumentError, Marks, Mistake, loaded, mistake, schema_mistakes
 
 TIERS = ("low", "medium", "high")
 BUNDLED = Path(__file__).parent / "questionnaires"

@@ -19,11 +19,11 @@ from django.utils import timezone
 from core import access
 from core.access import Actor, Permission
 from core.canonical import digest
+from core.documents import DocumentError, Mistake, loaded
 from core.errors import Invalid
 from governance import validation
 from governance.bindings import in_force_or_to_come
 from governance.commands.policies import same_binding
-from governance.documents import DocumentError, Mistake, loaded
 from governance.models import Binding, ParameterSet, PolicyRevision
 from governance.policy import BindingDocument, CompiledPolicy, ParametersDocument, parse_binding, parse_parameters
 from governance.validation import Bindable, Texts

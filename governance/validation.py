@@ -14,12 +14,12 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from core.access import ROLE_GRANTS, Permission
+from core.documents import DocumentError, Marks, Mistake, Path, loaded, mistake
 from core.errors import Invalid
 from core.models import User
 from governance.bindings import in_force_or_to_come
 from governance.checks import catalogue
 from governance.commands.checks import resolve_checks
-from governance.documents import DocumentError, Marks, Mistake, Path, loaded, mistake
 from governance.models import Binding, ParameterSet, PolicyRevision
 from governance.policy import (
     BindingDocument,

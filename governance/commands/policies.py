@@ -15,10 +15,10 @@ from core import access, audit
 from core.access import Actor, Permission
 from core.audit import Event
 from core.canonical import canonical, digest
+from core.documents import DocumentError
 from core.errors import Conflict, Invalid, NotFound
 from governance import validation
 from governance.bindings import in_force, in_force_or_to_come
-from governance.documents import DocumentError
 from governance.models import Binding, ParameterSet, Policy, PolicyRevision
 from governance.policy import BindingDocument, parse_binding, parse_parameters
 from governance.validation import Texts

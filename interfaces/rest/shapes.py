@@ -10,6 +10,7 @@ from uuid import UUID
 from governance.facts import VersionFacts
 from governance.gate import RequirementResult, Verdict
 from governance.queries import RevisionRow
+from registry.conformance import Report
 from registry.history import Period
 from workflows.queries.requests import DecisionRow, Eligibility, PinRow, RequestRow, ReviewRow, TimelineEntry
 
@@ -42,7 +43,8 @@ class UnmetRequirement:
 
 @dataclass(frozen=True)
 class Problem:
-    """What went wrong (RFC 9457). ``code`` is stable; a policy's refusal carries policies, requirements and where to ask."""
+    """What went wrong (RFC 9457). ``code`` is stable; a policy's refusal carries policies, requirements and where to ask, that of a
+    file by its data set's contract the report."""
 
     type: str
     title: str
@@ -56,6 +58,7 @@ class Problem:
     requirements: list[UnmetRequirement] | None = None
     ask_at: str | None = None
     ask_api: str | None = None
+    report: Report | None = None
 
 
 @dataclass(frozen=True)

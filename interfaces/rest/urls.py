@@ -48,6 +48,7 @@ app_name = "rest"
 _MODEL = "models/<name:name>/"
 VERSION = f"{_MODEL}versions/<number:number>/"
 _REQUEST = "promotion-requests/<number:request_id>/"
+_DATASET = "datasets/<name:name>/"
 _WEBHOOK = "webhooks/<number:number>/"
 _WAIVER = "waivers/<number:number>/"
 _FINDING = "findings/<number:number>/"
@@ -101,7 +102,15 @@ urlpatterns = [
     path("parameters-schema.json", policies.ParametersSchema.as_view(), name="parameters-schema"),
     path("binding-schema.json", policies.BindingSchema.as_view(), name="binding-schema"),
     path("datasets/", datasets.Datasets.as_view(), name="datasets"),
-    path("datasets/<name:name>/", datasets.OneDataset.as_view(), name="dataset"),
+    path(_DATASET, datasets.OneDataset.as_view(), name="dataset"),
+    path(f"{_DATASET}contract/", datasets.DatasetContract.as_view(), name="dataset-contract"),
+    path(f"{_DATASET}contract/draft/", datasets.DatasetContractDraft.as_view(), name="dataset-contract-draft"),
+    path(
+        f"{_DATASET}versions/<number:number>/contract-report/",
+        datasets.DatasetContractReport.as_view(),
+        name="dataset-contract-report",
+    ),
+    path("data-contract-schema.json", datasets.DataContractSchema.as_view(), name="data-contract-schema"),
     path("lineage/", audit.Lineage.as_view(), name="lineage"),
     path("audit/events/", audit.Events.as_view(), name="audit-events"),
     path("audit/events/<number:event_id>/", audit.OneEvent.as_view(), name="audit-event"),

@@ -11,12 +11,14 @@ from registry.models.catalog import (
     RiskTier,
     VersionStatus,
 )
-from registry.models.datasets import Dataset, DatasetVersion
+from registry.models.datasets import ContractReport, DataContract, Dataset, DatasetVersion
 from registry.models.lineage import EdgeKind, LineageEdge, LineageNode, NodeKind
 from registry.models.places import AliasAssignment, Stage, StageAssignment, StageTransition
 
 __all__ = [
     "AliasAssignment",
+    "ContractReport",
+    "DataContract",
     "Dataset",
     "DatasetVersion",
     "EdgeKind",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,22 +15,6 @@ from core.errors import Invalid, NotFound
 
 DATA = b"0123456789abcdef" * 200_000
 DIGEST = hashlib.sha256(DATA).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    moto = pytest.importorskip("moto.server")
-    boto3 = pytest.importorskip("boto3")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-            patch.setenv(name, "us-east-1")
-        boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="models")
-        yield endpoint
-    server.stop()
 
 
 @pytest.fixture(params=["directory", "s3"])

@@ -14,7 +14,6 @@ from artifacts import queries as tree
 from artifacts.models import Blob, Upload
 from artifacts.store import BLOCK
 from core.errors import Conflict, Denied, Invalid, NotFound
-from tests.artifacts.test_store import bucket  # noqa: F401 - a fixture
 from tests.cast import actor
 
 PARTS = [b"a" * (BLOCK + 1), b"b" * 10, b"c" * BLOCK]

@@ -22,6 +22,7 @@ GOOD_KEY = "k" * 40
         ("DATABASE_URL", "mysql://h/db", "expected postgresql://"),
         ("CELERY_BROKER_URL", "amqp://h", "expected redis://"),
         ("PUBLIC_URL", "models.example.org", "expected an http or https address"),
+        ("DATASET_SOURCES", "/srv/data, data", "expected absolute folders and s3://bucket/prefix, got 'data'"),
         ("SANDBOX", "docker", "expected auto, bubblewrap or process"),
         ("SANDBOX_ALLOW_PROCESS", "perhaps", "expected true or false, got 'perhaps'"),
         ("SANDBOX_WALL_SECONDS", "0", "expected a whole number of at least 1"),

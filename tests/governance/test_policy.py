@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.documents import DocumentError, loaded, position
+from core.documents import DocumentError, loaded, position
 from governance.policy import Factor, compile_policy, parse_binding, parse_parameters
 from tests.governance.broken_policies import BINDING, BROKEN, PARAMETERS, POLICY, Broken
 

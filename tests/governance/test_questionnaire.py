@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from governance.documents import DocumentError
+from core.documents import DocumentError
 from governance.questionnaire import (
     TIERS,
     AnswerError,

@@ -54,17 +54,23 @@ def test_the_same_content_again_is_the_same_version(pat: User) -> None:
         datasets.dataset_version(actor(pat), "loans@new")
 
 
-@pytest.mark.parametrize("form", ["csv.gz", "parquet"])
+@pytest.mark.parametrize("form", ["csv.gz", "parquet", "arrow", "arrow stream", "arrow feather"])
 def test_other_formats_have_the_same_shape(pat: User, form: str) -> None:
     import pyarrow
-    from pyarrow import parquet
+    from pyarrow import feather, ipc, parquet
 
+    table, file = pyarrow.table({"a": [1, 2], "b": ["x", "y"]}), io.BytesIO()
+    form, _, kind = form.partition(" ")
     if form == "csv.gz":
-        content = gzip.compress(b"a,b\n1,x\n2,y\n", mtime=0)
+        file.write(gzip.compress(b"a,b\n1,x\n2,y\n", mtime=0))
+    elif form == "parquet":
+        parquet.write_table(table, file)
+    elif kind == "feather":
+        feather.write_feather(table, file)
     else:
-        file = io.BytesIO()
-        parquet.write_table(pyarrow.table({"a": [1, 2], "b": ["x", "y"]}), file)
-        content = file.getvalue()
+        with (ipc.new_stream if kind == "stream" else ipc.new_file)(file, table.schema) as writer:
+            writer.write_table(table)
+    content = file.getvalue()
     version = register_dataset(actor=actor(pat), name="d", stream=io.BytesIO(content), format=form, target="b")
     assert version.row_count == 2
     assert version.columns == [{"name": "a", "type": "integer"}, {"name": "b", "type": "string"}]
@@ -84,6 +90,8 @@ def test_a_type_is_that_of_all_rows_not_of_the_first_ones(pat: User) -> None:
         (CSV, "xlsx", "label", "csv, csv.gz, parquet"),
         (CSV, "parquet", "label", "parquet"),
         (CSV, "csv.gz", "label", "csv.gz"),
+        (CSV, "arrow", "label", "arrow"),
+        (b"ARROW1", "arrow", "label", "arrow"),
         (gzip.compress(CSV * 50, mtime=0)[:-40], "csv.gz", "label", "csv.gz"),
         (b"", "csv", "label", "csv"),
         (b"a,b\n", "csv", "a", "no rows"),

@@ -12,10 +12,10 @@ from django.utils import timezone
 from core import access, audit
 from core.access import Actor, Permission
 from core.audit import Event
+from core.documents import DocumentError
 from core.errors import Conflict, Denied, Invalid, NotFound
 from core.models import User
 from governance.bindings import any_bound_by_trait, bindings_by_trait
-from governance.documents import DocumentError
 from governance.models import (
     Binding,
     DecisionPurpose,

@@ -14,9 +14,9 @@ import msgspec
 from core import access
 from core.access import Actor, Permission
 from core.canonical import canonical, text_digest
+from core.documents import DocumentError
 from core.errors import Invalid, NotFound
 from governance import gate
-from governance.documents import DocumentError
 from governance.gate import Verdict
 from governance.models import Decision
 from workflows.assessment import recompute

@@ -17,9 +17,9 @@ from django.utils import timezone
 from core import access
 from core.access import Actor, Permission
 from core.canonical import canonical
+from core.documents import DocumentError
 from core.errors import Denied, Invalid
 from governance import gate, validation
-from governance.documents import DocumentError
 from governance.facts import Facts
 from governance.gate import PinnedPolicy, RequirementResult, State
 from governance.models import Decision, DecisionPurpose

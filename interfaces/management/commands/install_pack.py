@@ -8,10 +8,10 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from core.access import Actor
+from core.documents import loaded
 from core.errors import AlreadyExists, NotFound
 from governance import packs
 from governance.commands.sync import sync_policies
-from governance.documents import loaded
 from governance.sync import Mistaken, Source
 from interfaces.management.operator import OperatorCommand
 

@@ -49,7 +49,7 @@ class YamlText(BaseParser):
             raise ParseError(f"The document is not UTF-8: byte {error.start} does not belong there.") from None
 
 
-_BODY = {"application/json": Document, "application/yaml": OpenApiRequest({"type": "string"})}
+DOCUMENT_BODY = {"application/json": Document, "application/yaml": OpenApiRequest({"type": "string"})}
 
 
 class BindingFilter(Input):
@@ -82,7 +82,7 @@ class Policies(Endpoint):
         """List every policy with its revisions and its bindings, in force and to come."""
         return Response(Listing(queries.policies(actor_of(request))))
 
-    @describe("publish_policy", body=_BODY, response=PublishedPolicy, status=201, once=True)
+    @describe("publish_policy", body=DOCUMENT_BODY, response=PublishedPolicy, status=201, once=True)
     @idempotent
     def post(self, request: Request) -> Response:
         """Publish a policy's text as its next revision; the same text again gives the revision it has already.
@@ -129,7 +129,7 @@ class Parameters(Endpoint):
         """List the newest values of all named parameters."""
         return Response(Listing(queries.parameters(actor_of(request))))
 
-    @describe("publish_parameters", body=_BODY, response=ParametersRow, status=201, once=True)
+    @describe("publish_parameters", body=DOCUMENT_BODY, response=ParametersRow, status=201, once=True)
     @idempotent
     def post(self, request: Request) -> Response:
         """Publish the values of named parameters; the bindings that go by the name begin anew with them.
@@ -157,7 +157,7 @@ class Bindings(Endpoint):
         """List the bindings in force, now or at another moment, or all there ever were."""
         return Response(Listing(queries.bindings(actor_of(request), **read_query(BindingFilter, request))))
 
-    @describe("bind_policy", body=_BODY, response=BindingRow, status=201, once=True)
+    @describe("bind_policy", body=DOCUMENT_BODY, response=BindingRow, status=201, once=True)
     @idempotent
     def post(self, request: Request) -> Response:
         """Put a policy in force as a binding document says, at once or since a moment to come.
@@ -182,7 +182,7 @@ class OneBinding(Endpoint):
         return Response(status=204)
 
 
-class _DocumentSchema(Endpoint):
+class DocumentSchema(Endpoint):
     """A JSON Schema for editors, which send no credentials; it says nothing of this instance but its address."""
 
     authentication_classes = ()
@@ -201,31 +201,31 @@ class _DocumentSchema(Endpoint):
         return answered if answered is not None else made
 
 
-_ANY_OBJECT = {"type": "object", "additionalProperties": True}
+ANY_OBJECT = {"type": "object", "additionalProperties": True}
 
 
-class PolicySchema(_DocumentSchema):
+class PolicySchema(DocumentSchema):
     name, schema_of = "policy-schema.json", POLICY_SCHEMA
 
-    @describe("read_policy_schema", response=_ANY_OBJECT)
+    @describe("read_policy_schema", response=ANY_OBJECT)
     def get(self, request: Request) -> HttpResponseBase:
         """Read the JSON Schema of policy documents, for editors."""
         return self.answer(request)
 
 
-class ParametersSchema(_DocumentSchema):
+class ParametersSchema(DocumentSchema):
     name, schema_of = "parameters-schema.json", PARAMETERS_SCHEMA
 
-    @describe("read_parameters_schema", response=_ANY_OBJECT)
+    @describe("read_parameters_schema", response=ANY_OBJECT)
     def get(self, request: Request) -> HttpResponseBase:
         """Read the JSON Schema of documents of named parameters, for editors."""
         return self.answer(request)
 
 
-class BindingSchema(_DocumentSchema):
+class BindingSchema(DocumentSchema):
     name, schema_of = "binding-schema.json", BINDING_SCHEMA
 
-    @describe("read_binding_schema", response=_ANY_OBJECT)
+    @describe("read_binding_schema", response=ANY_OBJECT)
     def get(self, request: Request) -> HttpResponseBase:
         """Read the JSON Schema of binding documents, for editors."""
         return self.answer(request)

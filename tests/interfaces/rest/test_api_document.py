@@ -39,6 +39,8 @@ steps:
 """
 FILES = {
     "held-out.csv": "age,good\n30,1\n40,0\n50,1\n60,1\n",
+    "younger.csv": "age,good\n30,1\n12,0\n",
+    "contract.yaml": "kind: DataContract\ncolumns:\n- {name: age, type: integer, min: 18}\n",
     "policy.yaml": POLICY,
     "parameters.yaml": "kind: Parameters\nname: retail\npolicy: retail\nvalues: {least: 0.7}\n",
     "binding.yaml": (

@@ -21,7 +21,7 @@ FOR_EVERYBODY = {
     "inbox", "inbox-tasks", "notifications", "notifications-read", "my-mail",
 }  # fmt: skip
 # What is read without signing in: editors fetch it, and it says nothing of this instance.
-PUBLIC = {"policy-schema", "parameters-schema", "binding-schema"}
+PUBLIC = {"policy-schema", "parameters-schema", "binding-schema", "data-contract-schema"}
 
 
 def operations(values: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -98,6 +98,7 @@ def test_an_outsider_sees_nothing_and_changes_nothing(api, mallory, values) -> N
             "reviews": {"verdict": "approve"},
             "resubmit": {"comment": "x"},
             "policies": {"document": "x"},
+            "dataset-contract": {"document": "x"},
             "bindings": {"document": "x"},
             "parameter-sets": {"document": "x"},
             "policy-simulate": {"document": "x"},
