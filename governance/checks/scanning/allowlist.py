@@ -52,6 +52,21 @@ _NAMES: dict[str, frozenset[str]] = {
     "sklearn.metrics._dist_metrics": frozenset({"newObj"}),
     "sklearn.neighbors._ball_tree": frozenset({"newObj", "BallTree", "BallTree64", "BallTree32"}),
     "sklearn.neighbors._kd_tree": frozenset({"newObj", "KDTree", "KDTree64", "KDTree32"}),
+    # What torch.load(weights_only=True) allows, but for what sets attributes of tensors.
+    "torch": frozenset(
+        {f"{kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")}
+        | {f"{kind}Storage" for kind in ("ComplexFloat", "ComplexDouble", "QUInt8", "QInt8", "QInt32", "QUInt4x2", "QUInt2x4")}
+        | {"Size", "Tensor", "device", "float", "double", "half", "long", "int", "short", "bfloat16", "bool"}
+        | {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "complex64", "complex128"}
+        | {"strided", "contiguous_format", "channels_last", "per_tensor_affine", "per_channel_affine"}
+    ),
+    "torch._utils": frozenset(
+        {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter", "_rebuild_qtensor", "_rebuild_sparse_tensor"}
+        | {"_rebuild_sparse_csr_tensor", "_rebuild_meta_tensor_no_storage", "_rebuild_nested_tensor"}
+    ),
+    "torch.nn.parameter": frozenset({"Parameter", "Buffer"}),
+    "torch.serialization": frozenset({"_get_layout"}),
+    "torch.storage": frozenset({"UntypedStorage", "TypedStorage"}),
     "sklearn.utils": frozenset({"Bunch"}),
     "sklearn.utils._bunch": frozenset({"Bunch"}),
     "xgboost.core": frozenset({"Booster"}),
@@ -85,6 +100,13 @@ _CLASS_MODULES = (
     "pandas.core.series",
     "scipy.interpolate",
     "scipy.sparse",
+    *(
+        f"torch.nn.modules.{name}"
+        for name in [
+            *("activation", "batchnorm", "container", "conv", "dropout", "flatten", "linear", "loss", "normalization"),
+            *("padding", "pooling", "rnn", "sparse", "transformer", "upsampling"),
+        ]
+    ),
     *(
         f"sklearn.{name}"
         for name in [

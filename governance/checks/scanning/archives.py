@@ -50,6 +50,15 @@ def is_archive(data: bytes) -> bool:
     return data.startswith((_LOCAL, b"PK\x05\x06")) or data[257:262] == b"ustar"
 
 
+def names(data: bytes) -> list[str]:
+    """Return the names of the members of a zip archive. Raises Unreadable when it is broken."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, struct.error, IndexError, OverflowError) as cause:
+        raise Unreadable(f"the archive is broken: {cause}") from cause
+
+
 def _zip(data: bytes, location: str, limits: Limits) -> Iterator[Member | Finding]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()

@@ -87,7 +87,7 @@ def _judge_constant(content: bytes, offset: int, location: str, depth: int) -> l
 
 def _judge_names(names: Mapping[Global, int | None], location: str) -> list[Finding]:
     refused = sorted((each for each in names if not allowlist.allows(each.module, each.name)), key=str)
-    findings = [_finding(each, names[each], _is_dangerous(each), location) for each in refused[:_MOST_NAMES]]
+    findings = [_finding(each, names[each], is_dangerous(each), location) for each in refused[:_MOST_NAMES]]
     if len(refused) > _MOST_NAMES:
         message = f"It imports {len(refused)} names that are not known parts of a model; {_MOST_NAMES} are listed."
         findings.append(Finding("unknown-name", "high", location, message))
@@ -98,7 +98,9 @@ def _finding(name: Global, offset: int | None, dangerous: bool, location: str) -
     at = f", at byte {offset}" if offset is not None else ""
     shown = f"{name}"[:200]
     if name.module.startswith("cloudpickle"):
-        message = f"It embeds Python code ({shown}{at}), which runs when the model is loaded. Save it as a known model class instead."
+        message = (
+            f"It embeds Python code ({shown}{at}), which runs when the model is loaded. Save it as a known model class instead."
+        )
         return Finding("embedded-code", "high", location, message)
     severity: Severity = "critical" if dangerous else "high"
     rule = "dangerous-name" if dangerous else "unknown-name"
@@ -118,7 +120,7 @@ def _seen_by_picklescan(data: bytes, operations: int) -> set[Global]:
     return {Global(each.module, each.name) for each in result.globals}
 
 
-def _is_dangerous(name: Global) -> bool:
+def is_dangerous(name: Global) -> bool:
     """Return whether picklescan lists the name as dangerous even when it is not strict."""
     # A stream that imports this one name is how picklescan can be asked about it.
     stream = f"c{name.module}\n{name.name}\n.".encode("utf-8", "replace")
