@@ -276,6 +276,8 @@ class _Machine:
             self.trace.called.setdefault(made_by, self._position)
             if found := calls.objection(made_by, arguments):
                 self._note(found.rule, f"Its call of {made_by} {found.reason}")
+        elif isinstance(made_by, Instance):
+            self._note("odd-call", "It calls the result of another call")
         self._stack.append(Instance(made_by, arguments))
 
     def persistent(self, _: Any) -> None:
