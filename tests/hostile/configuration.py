@@ -109,8 +109,18 @@ FILES: dict[str, Spec] = {
 
 # These say more than one thing, and the byte or line is not of interest.
 CLASSES: tuple[Hostile, ...] = (
-    *(Hostile(name, "configuration", tries, rule, file, a_file(file, content)) for name, (tries, rule, file, content) in FILES.items()),
-    Hostile("no MLmodel", "configuration", "a reader that guesses", "no-mlmodel", "MLmodel", lambda folder, _: (folder / "MLmodel").unlink()),
+    *(
+        Hostile(name, "configuration", tries, rule, file, a_file(file, content))
+        for name, (tries, rule, file, content) in FILES.items()
+    ),
+    Hostile(
+        "no MLmodel",
+        "configuration",
+        "a reader that guesses",
+        "no-mlmodel",
+        "MLmodel",
+        lambda folder, _: (folder / "MLmodel").unlink(),
+    ),
 )
 
 Write = Callable[[Path, str], None]

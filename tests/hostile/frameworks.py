@@ -20,7 +20,9 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 def keras(*layers: dict[str, Any], text: str | None = None) -> bytes:
     """The archive that Keras 3 writes."""
     config = text or json.dumps({"module": "keras", "class_name": "Sequential", "config": {"layers": list(layers)}})
-    return zipped(("metadata.json", b'{"keras_version": "3.9.0"}'), ("config.json", config.encode()), ("model.weights.h5", HDF5 + bytes(64)))
+    return zipped(
+        ("metadata.json", b'{"keras_version": "3.9.0"}'), ("config.json", config.encode()), ("model.weights.h5", HDF5 + bytes(64))
+    )
 
 
 def layer(name: str, module: str | None = "keras.layers", config: Any = None, **more: Any) -> dict[str, Any]:
@@ -48,7 +50,9 @@ def safetensors(header: bytes, data: bytes = b"") -> bytes:
 
 
 def two_tensors(first: tuple[int, int], second: tuple[int, int]) -> bytes:
-    header = {n: {"dtype": "U8", "shape": [e - b], "data_offsets": [b, e]} for n, (b, e) in zip("ab", (first, second), strict=True)}
+    header = {
+        n: {"dtype": "U8", "shape": [e - b], "data_offsets": [b, e]} for n, (b, e) in zip("ab", (first, second), strict=True)
+    }
     return safetensors(json.dumps(header).encode(), bytes(max(first[1], second[1])))
 
 
@@ -84,7 +88,13 @@ def skops_of_a_stranger() -> bytes:
     made = skops.io.dumps({"a": 1})
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
         schema = json.loads(archive.read("schema.json"))
-    schema["content"]["a"] = {"__class__": "Popen", "__module__": "subprocess", "__loader__": "ObjectNode", "content": None, "__id__": 7}
+    schema["content"]["a"] = {
+        "__class__": "Popen",
+        "__module__": "subprocess",
+        "__loader__": "ObjectNode",
+        "content": None,
+        "__id__": 7,
+    }
     return zipped(("schema.json", json.dumps(schema).encode()))
 
 

@@ -34,7 +34,9 @@ class Call:
 def text(value: str) -> bytes:
     """SHORT_BINUNICODE, or BINUNICODE where that is too short; surrogates pass, as Python reads them."""
     encoded = value.encode("utf-8", "surrogatepass")
-    return b"\x8c" + bytes([len(encoded)]) + encoded if len(encoded) < 256 else b"X" + len(encoded).to_bytes(4, "little") + encoded
+    return (
+        b"\x8c" + bytes([len(encoded)]) + encoded if len(encoded) < 256 else b"X" + len(encoded).to_bytes(4, "little") + encoded
+    )
 
 
 def name(module: str, what: str) -> bytes:
@@ -308,7 +310,17 @@ ONE: dict[str, tuple[str, str, Build]] = {
 }  # fmt: skip
 # Those that make the marker when they are loaded, and nothing else.
 RUNS = frozenset(
-    {"reduce", "protocol 0", "inst", "obj", "names from the memo", "computed name", "extension registry", "dotted name", "getattr"}
+    {
+        "reduce",
+        "protocol 0",
+        "inst",
+        "obj",
+        "names from the memo",
+        "computed name",
+        "extension registry",
+        "dotted name",
+        "getattr",
+    }
     | {"result of a call", "exec", "eval", "timeit", "methodcaller", "partial", "map", "pickle in a pickle", "cloudpickle"}
     | {"broken after it", "array that is a pickle"}
 )
@@ -361,5 +373,7 @@ CLASSES: tuple[Hostile, ...] = (
         _hostile(title, "a payload under the name or in the form of something else", rule, file, build)
         for title, (file, rule, build) in RENAMED.items()
     ),
-    Hostile("named by MLmodel", "pickles", "a pickle without the usual beginning or name", "dangerous-name", "weights.dat", _named),
+    Hostile(
+        "named by MLmodel", "pickles", "a pickle without the usual beginning or name", "dangerous-name", "weights.dat", _named
+    ),
 )

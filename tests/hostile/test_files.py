@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import resource
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ import pytest
 from governance.checks.artifact_scan import ArtifactScan
 from governance.checks.base import Finding
 from governance.checks.subject import Subject
-from tests.hostile import behaviour
 from tests.hostile.cases import Hostile
 from tests.hostile.generator import FILES
 

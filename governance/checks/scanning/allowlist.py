@@ -69,6 +69,7 @@ _NAMES: dict[str, frozenset[str]] = {
     "torch.storage": frozenset({"UntypedStorage", "TypedStorage"}),
     "sklearn.utils": frozenset({"Bunch"}),
     "sklearn.utils._bunch": frozenset({"Bunch"}),
+    "sklearn.utils._metadata_requests": frozenset({"MetadataRequest", "MethodMetadataRequest"}),
     "xgboost.core": frozenset({"Booster"}),
     "lightgbm.basic": frozenset({"Booster"}),
     "xgboost.sklearn": frozenset({"XGBClassifier", "XGBRegressor", "XGBRanker", "XGBModel", "XGBRFClassifier", "XGBRFRegressor"}),
@@ -81,9 +82,25 @@ _NUMPY_NAMES = frozenset(
     {"ndarray", "dtype", "bool", "bool_", "str_", "bytes_", "object_", "void", "datetime64", "timedelta64", "nan", "inf"}
     | {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "intp", "longlong", "ulonglong"}
     | {"float16", "float32", "float64", "longdouble", "complex64", "complex128"}
-    # Functions of numbers that FunctionTransformer is often given.
-    | {"log", "log1p", "log2", "log10", "exp", "expm1", "sqrt", "square", "abs", "absolute", "sign", "sin", "cos", "tanh"}
 )
+
+# Functions of numbers that a model refers to and never calls while it is loaded: scores, kernels, transformations.
+_FUNCTIONS: dict[str, re.Pattern[str]] = {
+    "numpy": re.compile(
+        r"(log|log1p|log2|log10|exp|expm1|sqrt|cbrt|square|abs|absolute|sign|sin|cos|tan|tanh|floor|ceil|rint|round|clip|reciprocal"
+        r"|(nan)?(mean|median|sum|prod|max|min|std|var)|amax|amin|ptp|nan_to_num)\Z"
+    ),
+    "sklearn.cluster._kmeans": re.compile(r"_kmeans_single_(lloyd|elkan)\Z"),
+    "sklearn.feature_selection._mutual_info": re.compile(r"mutual_info_(classif|regression)\Z"),
+    "sklearn.feature_selection._univariate_selection": re.compile(r"(chi2|f_classif|f_oneway|f_regression|r_regression)\Z"),
+    **{
+        f"sklearn.metrics.{module}": re.compile(
+            r"[a-z][a-z0-9_]*_(score|error|loss|deviance|auc|coef|ratios|kernels?|distances)\Z"
+        )
+        for module in ["_classification", "_ranking", "_regression", "pairwise", "cluster._supervised", "cluster._unsupervised"]
+    },
+}
+_SPARSE = re.compile(r"scipy\.sparse(\._?(csr|csc|coo|bsr|dia|dok|lil))?\.(csr|csc|coo|bsr|dia|dok|lil)_(matrix|array)\Z")
 
 # Any name that looks like a class, in these modules and below.
 _CLASS_MODULES = (
@@ -154,7 +171,7 @@ def allows(module: str, name: str) -> bool:
 
     A dotted name walks attributes and can leave the module, so it is never allowed.
     """
-    if name in _NAMES.get(module, ()):
+    if name in _NAMES.get(module, ()) or is_function(module, name) or _SPARSE.match(f"{module}.{name}"):
         return True
     if module == "numpy":
         return name in _NUMPY_NAMES
@@ -165,6 +182,12 @@ def allows(module: str, name: str) -> bool:
     if name in _NEVER:
         return False
     return bool(_CLASS.match(name)) or (module.startswith("sklearn.") and bool(_CYTHON.match(name)))
+
+
+def is_function(module: str, name: str) -> bool:
+    """Return whether it is one of the functions that a model may refer to, though not call."""
+    known = _FUNCTIONS.get(module)
+    return known is not None and bool(known.match(name))
 
 
 def allows_type(dotted: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from governance.checks.scanning import allowlist
 from governance.checks.scanning.symbols import Global, Instance, reads_as
 
 _MOST_ITEMS = 1 << 24
@@ -18,11 +19,6 @@ _RESERVE = frozenset({"bytes", "bytearray"})
 _COMPUTE = frozenset({"int", "float", "str", "complex"})
 _ARRAYS = frozenset({"numpy.ndarray", "numpy.ma.core._mareconstruct", "numpy.ma.core.MaskedArray", "numpy.ma.MaskedArray"})
 _RECONSTRUCT = frozenset(f"{module}._reconstruct" for module in ("numpy.core.multiarray", "numpy._core.multiarray"))
-_MADE_BY_NUMPY = frozenset({"dtype", "ndarray"})
-_SCALARS = frozenset(
-    {"bool", "str", "bytes", "object", "void", "int", "uint", "float", "complex", "datetime", "timedelta"}
-    | {"intp", "longlong", "ulonglong", "longdouble"}
-)
 _PLAIN_CODECS = frozenset({"latin1", "latin-1", "iso-8859-1", "utf-8", "utf8", "ascii"})
 
 
@@ -51,8 +47,8 @@ def objection(called: Global, arguments: Any) -> Objection | None:
         return None if plain else Objection("bomb", "makes a fraction of a number with an exponent, which can have any size")
     if str(called) in _ARRAYS | _RECONSTRUCT or called.module.startswith("scipy.sparse"):
         return Objection("bomb", "asks for a huge array") if _cells(given) > _MOST_ITEMS else None
-    if called.module == "numpy" and called.name.islower() and not _makes_a_number(called.name):
-        return Objection("odd-call", "calls a function of numpy, to which honest pickles only refer")
+    if allowlist.is_function(called.module, called.name):
+        return Objection("odd-call", "calls a function, to which honest pickles only refer")
     return None
 
 
@@ -65,10 +61,6 @@ def _of_builtins(name: str, given: tuple[Any, ...]) -> Objection | None:
     if name in _COMPUTE and any(isinstance(each, Instance) for each in given):
         return Objection("bomb", "computes a number or text of any length from the result of another call")
     return None
-
-
-def _makes_a_number(name: str) -> bool:
-    return name in _MADE_BY_NUMPY or name.rstrip("_0123456789") in _SCALARS
 
 
 def _cells(given: Any) -> int:

@@ -229,7 +229,7 @@ class _Machine:
     def remember(self, index: Any) -> None:
         place = len(self._memo) if index is None else int(index)
         if place > self.trace.operations:
-            self._note("bomb", f"It asks for a memo of {place} places, which Python reserves in memory,")
+            self._note("bomb", f"It asks for a memo of {place} places, which Python reserves in memory")
         self._memo[place] = self._top()
 
     def recall(self, index: Any) -> None:

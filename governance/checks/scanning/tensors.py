@@ -38,8 +38,8 @@ def npy_findings(data: bytes, location: str) -> list[Finding]:
     if dtype.hasobject:
         return verdicts.judge(data[file.tell() :], location)
     held, expected = len(data) - file.tell(), math.prod([dtype.itemsize, *map(int, shape)])
-    if expected != held or min(shape, default=0) < 0:
-        raise Unreadable(f"it should hold {expected} bytes of numbers and holds {held}")
+    if min(shape, default=0) < 0 or expected != held:
+        raise Unreadable(f"it holds {held} bytes of numbers, and not those of the shape {shape}")
     return []
 
 
