@@ -71,7 +71,7 @@ ATTEMPTS: Mapping[str, str] = {
     "read what is asked": "return reads('/in/spec.json')",
     "read the project": "import config.settings; return config.settings",
     "read the checks": "import governance; return governance",
-    "read the environment": f"return sorted(set(os.environ) - set({ENVIRONMENT!r}))",
+    "read the environment": f"return [n for n in os.environ if n not in {ENVIRONMENT!r} and not n.startswith('_MLFLOW_')]",
     "read the parent's environment": (
         "return [p for p in os.listdir('/proc') if p.isdigit() and b'COUNTERSIGN' in open(f'/proc/{p}/environ', 'rb').read()]"
     ),
@@ -137,7 +137,7 @@ LOAD, PREDICT = "model_load_failed", "model_predict_failed"
 ENDS: Mapping[str, End] = {
     "fork bomb": End(
         ("", LOAD, PREDICT, "out_of_memory"),
-        predict="for _ in range(150):\n    if not os.fork():\n        time.sleep(600)\n        os._exit(0)",
+        predict="for _ in range(80):\n    if not os.fork():\n        time.sleep(600)\n        os._exit(0)",
     ),
     "fork bomb of children": End(
         ("", LOAD, PREDICT, "out_of_memory"),
@@ -174,7 +174,6 @@ ANSWERS: Mapping[str, str] = {
     "missing values": "np.full(n, np.nan)",
     "missing objects": "np.full(n, None, dtype=object)",
     "three dimensions": "np.zeros((n, 2, 2))",
-    "complex numbers": "np.zeros(n, dtype=complex)",
     "more than there is memory": "np.broadcast_to(0.0, (n, 1 << 40))",
     "columns that lie": "pd.DataFrame(np.zeros((n + 1, 2)), columns=['x', 'x'])",
     "lists of all lengths": "[[0] * i for i in range(n)]",

@@ -250,6 +250,13 @@ ONE: dict[str, tuple[str, str, Build]] = {
     ),
     "zero in a name": ("a name that a reader in C would cut", "unknown-name", lambda _: whole(stacked("os\x00", "mkdir\x1b[2K"))),
     "half a character": ("a name that no text can hold", "unknown-name", lambda _: whole(stacked("os\ud800", "mkdir"))),
+    "code in a state": (
+        "a state that the library of an honest class executes",
+        "unknown-name",
+        lambda m: whole(
+            stacked("scipy.stats._continuous_distns", "norm_gen") + b")\x81}" + text("_parse_arg_template") + text(source(m)) + b"sb"
+        ),
+    ),
     "second pickle": ("a pickle behind a harmless one", "dangerous-name", lambda m: pickle.dumps([1]) + mkdir(m)),
     "broken after it": ("a stream that breaks when all is done", "broken-pickle", lambda m: mkdir(m)[:-1] + b"\xff\xff"),
     "patched class": (
@@ -322,7 +329,7 @@ RUNS = frozenset(
         "getattr",
     }
     | {"result of a call", "exec", "eval", "timeit", "methodcaller", "partial", "map", "pickle in a pickle", "cloudpickle"}
-    | {"broken after it", "array that is a pickle"}
+    | {"broken after it", "array that is a pickle", "code in a state"}
 )
 # What breaks off or is a sum over the file has no one byte.
 _NO_BYTE = frozenset({"broken after it", "frame bomb", "record of records", "endless shape", "many pickles"})

@@ -35,8 +35,8 @@ EVERYTHING = os.environ.get("HOSTILE") == "all"
 NEEDS_BWRAP = pytest.mark.skipif(not sandbox.detect().available, reason=sandbox.detect().reason)
 OWN = Environment(Path(sys.executable), None, "the worker's own")
 # Enough for the libraries to be imported, and little more.
-SMALL = Limits(memory_bytes=2 << 30, cpu_seconds=8, wall_seconds=40, file_bytes=16 << 20, processes=48, result_bytes=1 << 20)
-TELLING = ("fork bomb", "memory bomb", "endless loop in a library", "flood of output")
+SMALL = Limits(memory_bytes=2 << 30, cpu_seconds=5, wall_seconds=60, file_bytes=16 << 20, processes=48, result_bytes=1 << 20)
+TELLING = ("fork bomb", "memory bomb", "flood of output")
 
 
 @dataclass
@@ -221,9 +221,8 @@ def test_payloads_that_the_scan_refuses_are_live_and_stay_inside(host: Host, dat
         host.folder / "model", str(host.marker), token=host.token
     )
     (model_dir / "pickles").mkdir()
-    for name in pickles.RUNS | {"bytearray bomb", "reconstructed bomb", "array bomb", "fraction of a bomb"}:
-        if name in pickles.ONE:
-            (model_dir / "pickles" / name).write_bytes(pickles.ONE[name][2](inside))
+    for name in pickles.RUNS | {"bytearray bomb", "reconstructed bomb"}:
+        (model_dir / "pickles" / name).write_bytes(pickles.ONE[name][2](inside))
     outcome = run(model_dir, data, SMALL)
     assert outcome.status is Status.COMPLETED, outcome
     said = {name: line for line in outcome.log_tail.splitlines() for name in pickles.ONE if line.startswith(f"PICKLE {name} ")}

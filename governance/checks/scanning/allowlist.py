@@ -45,6 +45,35 @@ _NAMES: dict[str, frozenset[str]] = {
     "numpy.ma.core": frozenset({"MaskedArray", "_mareconstruct"}),
     "numpy.random._pickle": frozenset({"__randomstate_ctor", "__generator_ctor", "__bit_generator_ctor"}),
     "numpy.random.bit_generator": frozenset({"SeedSequence", "__pyx_unpickle_SeedSequence"}),
+    "pandas": frozenset(
+        {"DataFrame", "Series", "Index", "RangeIndex", "MultiIndex", "DatetimeIndex", "TimedeltaIndex", "PeriodIndex"}
+        | {
+            "IntervalIndex",
+            "CategoricalIndex",
+            "Categorical",
+            "CategoricalDtype",
+            "StringDtype",
+            "DatetimeTZDtype",
+            "PeriodDtype",
+        }
+        | {"IntervalDtype", "BooleanDtype", "Float32Dtype", "Float64Dtype"}
+        | {f"{sign}Int{bits}Dtype" for sign in ("", "U") for bits in (8, 16, 32, 64)}
+    ),
+    "pandas.arrays": frozenset(
+        {
+            "ArrowStringArray",
+            "BooleanArray",
+            "DatetimeArray",
+            "FloatingArray",
+            "IntegerArray",
+            "IntervalArray",
+            "NumpyExtensionArray",
+        }
+        | {"PeriodArray", "SparseArray", "StringArray", "TimedeltaArray"}
+    ),
+    "pandas._libs.tslibs.timestamps": frozenset({"_unpickle_timestamp"}),
+    "pandas._libs.tslibs.timedeltas": frozenset({"_timedelta_unpickle"}),
+    "pyarrow.lib": frozenset({"_restore_array", "type_for_alias", "py_buffer"}),
     "pandas._libs.arrays": frozenset({"__pyx_unpickle_NDArrayBacked"}),
     "pandas._libs.internals": frozenset({"_unpickle_block", "BlockPlacement", "BlockManager"}),
     "pandas.core.indexes.base": frozenset({"Index", "_new_Index"}),

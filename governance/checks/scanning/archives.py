@@ -17,6 +17,7 @@ from governance.checks.scanning.limits import CHUNK_BYTES, Limits, Unreadable
 _LOCAL = b"PK\x03\x04"
 _LOCAL_BYTES = 30
 _DESCRIPTOR_BYTES = 24  # what may follow a member that was written without knowing its size
+_EMPTY_DEFLATED = 2  # bytes that some writers compress nothing to
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _zip(data: bytes, location: str, limits: Limits) -> Iterator[Member | Findin
             elif not entry.is_dir():
                 with archive.open(entry) as file:
                     yield Member(entry.filename, limits.read(file.read, entry.compress_size))
-            elif entry.file_size or entry.compress_size:
+            elif entry.file_size or entry.compress_size > _EMPTY_DEFLATED:
                 yield Finding("hidden-member", "high", place, "The archive calls this a folder, and it has content.")
 
 
