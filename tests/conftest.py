@@ -17,7 +17,8 @@ from tests.cast import person
 # Begun first, so that no process waits for the other one to end one of these at last.
 _LONGEST = (
     *("tests/workflows/test_state_machine.py", "tests/journeys", "tests/interfaces/moving", "tests/scripts/test_stack.py"),
-    *("tests/workflows/runner", "tests/workflows/test_checking.py", "tests/benchmarks", "tests/core/test_lost_worker.py"),
+    *("tests/workflows/runner", "tests/hostile/test_behaviour.py", "tests/workflows/test_checking.py", "tests/benchmarks"),
+    "tests/core/test_lost_worker.py",
     *("tests/fuzz", "tests/governance/test_sync.py"),
 )
 

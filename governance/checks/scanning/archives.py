@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import lzma
 import stat
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -42,7 +44,7 @@ def members(data: bytes, location: str, limits: Limits) -> Iterator[Member | Fin
             yield each
     except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as cause:
         raise Unreadable(f"the archive is broken: {cause}") from cause
-    except (struct.error, IndexError, KeyError, OverflowError) as cause:
+    except (struct.error, zlib.error, lzma.LZMAError, IndexError, KeyError, OverflowError) as cause:
         raise Unreadable(f"the archive is broken: {type(cause).__name__}") from cause
 
 

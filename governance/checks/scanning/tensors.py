@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from io import BytesIO
+from tokenize import TokenError
 from typing import Any
 
 from governance.checks.base import Finding
@@ -33,7 +34,7 @@ def npy_findings(data: bytes, location: str) -> list[Finding]:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(file)
-    except (ValueError, SyntaxError, EOFError, TypeError, KeyError, MemoryError) as cause:
+    except (ValueError, SyntaxError, EOFError, TypeError, KeyError, MemoryError, TokenError) as cause:
         raise Unreadable(f"its header is broken: {str(cause)[:200]}") from cause
     if dtype.hasobject:
         return verdicts.judge(data[file.tell() :], location)
