@@ -156,12 +156,12 @@ ENDS: Mapping[str, End] = {
     "kill itself": End(("killed_by_signal", "out_of_memory"), predict="os.kill(os.getpid(), signal.SIGTERM)"),
     "leave": End((PREDICT,), predict="os._exit(0)"),
     "leave while it loads": End((LOAD, PREDICT), load="os._exit(0)"),
-    "interrupt": End((PREDICT,), predict="raise KeyboardInterrupt"),
+    "interrupt": End(("killed_by_signal",), predict="raise KeyboardInterrupt"),
     "recursion": End((PREDICT,), predict="f = lambda: f()\nf()"),
     "close the pipes": End((PREDICT,), predict="os.closerange(3, 64)\ntime.sleep(600)"),
     "forge an answer": End((PREDICT,), predict="[os.write(fd, b'\\xff' * 64) for fd in range(3, 64) if is_pipe(fd)]"),
     "raise what cannot be told": End(
-        (LOAD, PREDICT), predict="class Mute(Exception):\n    def __str__(self): raise self\nraise Mute"
+        ("no_result",), predict="class Mute(Exception):\n    def __str__(self): raise self\nraise Mute"
     ),
 }  # fmt: skip
 

@@ -42,7 +42,7 @@ def test_estimators_of_every_kind_and_form_have_no_finding(tmp_path: Path) -> No
     assert scanned(tmp_path) == []
 
 
-def test_a_changed_byte_makes_no_reader_fail(tmp_path: Path) -> None:
+def test_a_changed_byte_makes_no_reader_fail() -> None:
     """Each reader names what is wrong; that one trips over it is caught as well, and would be a mistake of ours."""
     random = np.random.default_rng(3)
     for name, build in harmless.FILES.items():
