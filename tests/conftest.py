@@ -21,7 +21,13 @@ from tests.cast import person
 # Begun first, so that no process waits for the other one to end one of these at last; after them files with the most tests.
 _LONGEST = (
     *("tests/workflows/test_state_machine.py", "tests/journeys", "tests/interfaces/moving", "tests/scripts/test_stack.py"),
-    *("tests/workflows/runner", "tests/workflows/test_checking.py", "tests/benchmarks", "tests/core/test_lost_worker.py"),
+    *(
+        "tests/workflows/runner",
+        "tests/hostile/test_behaviour.py",
+        "tests/workflows/test_checking.py",
+        "tests/benchmarks",
+        "tests/core/test_lost_worker.py",
+    ),
     *("tests/fuzz", "tests/governance/test_sync.py", "tests/governance/test_calendars.py"),
     "tests/browser/test_reviewing.py::test_no_situation_has_a_violation_or_scrolls_sideways",
     "tests/browser/test_registers.py",

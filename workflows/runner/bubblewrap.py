@@ -86,8 +86,10 @@ def command(
         made += ["--bind" if each.writable else "--ro-bind", str(each.source), str(each.target)]
     for link, target in _links():
         made += ["--symlink", target, link]
-    # Without this the root and /dev are themselves writable folders in memory, of any size.
-    return [*made, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--", *arguments]  # noqa: S108
+    # Without this the root and /dev are themselves writable folders in memory, of any size; and through /proc/sys the child of a
+    # worker that is root could change settings of the kernel, which for the whole machine name a program that root runs.
+    read_only = [part for place in ("/proc", "/dev", "/") for part in ("--remount-ro", place)]
+    return [*made, *read_only, "--chdir", "/tmp", "--", *arguments]  # noqa: S108
 
 
 def _system(python: Path, packages: Path) -> Iterator[Bind]:

@@ -45,6 +45,35 @@ _NAMES: dict[str, frozenset[str]] = {
     "numpy.ma.core": frozenset({"MaskedArray", "_mareconstruct"}),
     "numpy.random._pickle": frozenset({"__randomstate_ctor", "__generator_ctor", "__bit_generator_ctor"}),
     "numpy.random.bit_generator": frozenset({"SeedSequence", "__pyx_unpickle_SeedSequence"}),
+    "pandas": frozenset(
+        {"DataFrame", "Series", "Index", "RangeIndex", "MultiIndex", "DatetimeIndex", "TimedeltaIndex", "PeriodIndex"}
+        | {
+            "IntervalIndex",
+            "CategoricalIndex",
+            "Categorical",
+            "CategoricalDtype",
+            "StringDtype",
+            "DatetimeTZDtype",
+            "PeriodDtype",
+        }
+        | {"IntervalDtype", "BooleanDtype", "Float32Dtype", "Float64Dtype"}
+        | {f"{sign}Int{bits}Dtype" for sign in ("", "U") for bits in (8, 16, 32, 64)}
+    ),
+    "pandas.arrays": frozenset(
+        {
+            "ArrowStringArray",
+            "BooleanArray",
+            "DatetimeArray",
+            "FloatingArray",
+            "IntegerArray",
+            "IntervalArray",
+            "NumpyExtensionArray",
+        }
+        | {"PeriodArray", "SparseArray", "StringArray", "TimedeltaArray"}
+    ),
+    "pandas._libs.tslibs.timestamps": frozenset({"_unpickle_timestamp"}),
+    "pandas._libs.tslibs.timedeltas": frozenset({"_timedelta_unpickle"}),
+    "pyarrow.lib": frozenset({"_restore_array", "type_for_alias", "py_buffer"}),
     "pandas._libs.arrays": frozenset({"__pyx_unpickle_NDArrayBacked"}),
     "pandas._libs.internals": frozenset({"_unpickle_block", "BlockPlacement", "BlockManager"}),
     "pandas.core.indexes.base": frozenset({"Index", "_new_Index"}),
@@ -52,8 +81,24 @@ _NAMES: dict[str, frozenset[str]] = {
     "sklearn.metrics._dist_metrics": frozenset({"newObj"}),
     "sklearn.neighbors._ball_tree": frozenset({"newObj", "BallTree", "BallTree64", "BallTree32"}),
     "sklearn.neighbors._kd_tree": frozenset({"newObj", "KDTree", "KDTree64", "KDTree32"}),
+    # What torch.load(weights_only=True) allows, but for what sets attributes of tensors.
+    "torch": frozenset(
+        {f"{kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")}
+        | {f"{kind}Storage" for kind in ("ComplexFloat", "ComplexDouble", "QUInt8", "QInt8", "QInt32", "QUInt4x2", "QUInt2x4")}
+        | {"Size", "Tensor", "device", "float", "double", "half", "long", "int", "short", "bfloat16", "bool"}
+        | {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "complex64", "complex128"}
+        | {"strided", "contiguous_format", "channels_last", "per_tensor_affine", "per_channel_affine"}
+    ),
+    "torch._utils": frozenset(
+        {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter", "_rebuild_qtensor", "_rebuild_sparse_tensor"}
+        | {"_rebuild_sparse_csr_tensor", "_rebuild_meta_tensor_no_storage", "_rebuild_nested_tensor"}
+    ),
+    "torch.nn.parameter": frozenset({"Parameter", "Buffer"}),
+    "torch.serialization": frozenset({"_get_layout"}),
+    "torch.storage": frozenset({"UntypedStorage", "TypedStorage"}),
     "sklearn.utils": frozenset({"Bunch"}),
     "sklearn.utils._bunch": frozenset({"Bunch"}),
+    "sklearn.utils._metadata_requests": frozenset({"MetadataRequest", "MethodMetadataRequest"}),
     "xgboost.core": frozenset({"Booster"}),
     "lightgbm.basic": frozenset({"Booster"}),
     "xgboost.sklearn": frozenset({"XGBClassifier", "XGBRegressor", "XGBRanker", "XGBModel", "XGBRFClassifier", "XGBRFRegressor"}),
@@ -66,9 +111,25 @@ _NUMPY_NAMES = frozenset(
     {"ndarray", "dtype", "bool", "bool_", "str_", "bytes_", "object_", "void", "datetime64", "timedelta64", "nan", "inf"}
     | {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "intp", "longlong", "ulonglong"}
     | {"float16", "float32", "float64", "longdouble", "complex64", "complex128"}
-    # Functions of numbers that FunctionTransformer is often given.
-    | {"log", "log1p", "log2", "log10", "exp", "expm1", "sqrt", "square", "abs", "absolute", "sign", "sin", "cos", "tanh"}
 )
+
+# Functions of numbers that a model refers to and never calls while it is loaded: scores, kernels, transformations.
+_FUNCTIONS: dict[str, re.Pattern[str]] = {
+    "numpy": re.compile(
+        r"(log|log1p|log2|log10|exp|expm1|sqrt|cbrt|square|abs|absolute|sign|sin|cos|tan|tanh|floor|ceil|rint|round|clip|reciprocal"
+        r"|(nan)?(mean|median|sum|prod|max|min|std|var)|amax|amin|ptp|nan_to_num)\Z"
+    ),
+    "sklearn.cluster._kmeans": re.compile(r"_kmeans_single_(lloyd|elkan)\Z"),
+    "sklearn.feature_selection._mutual_info": re.compile(r"mutual_info_(classif|regression)\Z"),
+    "sklearn.feature_selection._univariate_selection": re.compile(r"(chi2|f_classif|f_oneway|f_regression|r_regression)\Z"),
+    **{
+        f"sklearn.metrics.{module}": re.compile(
+            r"[a-z][a-z0-9_]*_(score|error|loss|deviance|auc|coef|ratios|kernels?|distances)\Z"
+        )
+        for module in ["_classification", "_ranking", "_regression", "pairwise", "cluster._supervised", "cluster._unsupervised"]
+    },
+}
+_SPARSE = re.compile(r"scipy\.sparse(\._?(csr|csc|coo|bsr|dia|dok|lil))?\.(csr|csc|coo|bsr|dia|dok|lil)_(matrix|array)\Z")
 
 # Any name that looks like a class, in these modules and below.
 _CLASS_MODULES = (
@@ -85,6 +146,13 @@ _CLASS_MODULES = (
     "pandas.core.series",
     "scipy.interpolate",
     "scipy.sparse",
+    *(
+        f"torch.nn.modules.{name}"
+        for name in [
+            *("activation", "batchnorm", "container", "conv", "dropout", "flatten", "linear", "loss", "normalization"),
+            *("padding", "pooling", "rnn", "sparse", "transformer", "upsampling"),
+        ]
+    ),
     *(
         f"sklearn.{name}"
         for name in [
@@ -132,7 +200,7 @@ def allows(module: str, name: str) -> bool:
 
     A dotted name walks attributes and can leave the module, so it is never allowed.
     """
-    if name in _NAMES.get(module, ()):
+    if name in _NAMES.get(module, ()) or is_function(module, name) or _SPARSE.match(f"{module}.{name}"):
         return True
     if module == "numpy":
         return name in _NUMPY_NAMES
@@ -143,6 +211,12 @@ def allows(module: str, name: str) -> bool:
     if name in _NEVER:
         return False
     return bool(_CLASS.match(name)) or (module.startswith("sklearn.") and bool(_CYTHON.match(name)))
+
+
+def is_function(module: str, name: str) -> bool:
+    """Return whether it is one of the functions that a model may refer to, though not call."""
+    known = _FUNCTIONS.get(module)
+    return known is not None and bool(known.match(name))
 
 
 def allows_type(dotted: str) -> bool:

@@ -10,11 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from governance.checks.scanning import calls
 from governance.checks.scanning.limits import Unreadable
+from governance.checks.scanning.symbols import Global, Instance, reads_as
 
 _OPAQUE = object()
 _HAS_OBJECTS = 1  # flag of a numpy type
 _MOST_OPERATIONS = 20_000_000
+_MOST_ODDITIES = 50
+_MOST_CONSTANTS = 50
+_MOST_DIMENSIONS = 64
+_DEEPEST_RECORD = 1
+_MOST_FIELDS = 256
+_WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 _ITEM = re.compile(r"[<>=|]?([biufcmMSUOV])(\d+)\Z")
 _CONSTANTS = frozenset(
     [
@@ -43,39 +51,43 @@ _CONSTANTS = frozenset(
 
 
 @dataclass(frozen=True)
-class Global:
-    """A name that the pickle imports."""
+class Oddity:
+    """Something that no writer of models does, at a byte of the file. rule: of the finding."""
 
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        """Write it as a person would."""
-        return f"{self.module}.{self.name}"
-
-
-@dataclass
-class _Instance:
-    """The result of a call that would have happened."""
-
-    made_by: Any
-    arguments: Any
-    states: list[Any] = field(default_factory=list)
+    rule: str
+    offset: int
+    text: str
 
 
 @dataclass
 class Trace:
-    """What a stream does. end: position behind it. plain: the stream without the arrays that joblib writes in between."""
+    """What a stream does.
 
-    names: set[Global] = field(default_factory=set)
-    called: set[Global] = field(default_factory=set)
+    names, called: with the byte at which each is met first. operations: how many there are. end: position behind it.
+    plain: the stream without the arrays that joblib writes in between. nested: such streams within, of arrays of objects.
+    constants: (byte, content) of constants that begin and end like a pickle.
+    """
+
+    names: dict[Global, int] = field(default_factory=dict)
+    called: dict[Global, int] = field(default_factory=dict)
+    oddities: list[Oddity] = field(default_factory=list)
     calls: int = 0
-    extensions: bool = False
-    computed_names: bool = False
+    operations: int = 0
     skipped_arrays: bool = False
     end: int = 0
     plain: bytes = b""
     nested: list[bytes] = field(default_factory=list)
+    constants: list[tuple[int, bytes]] = field(default_factory=list)
+
+    def take(self, other: Trace) -> None:
+        """Add what another stream within this one does."""
+        self.names = {**other.names, **self.names}
+        self.called = {**other.called, **self.called}
+        self.oddities += other.oddities[: _MOST_ODDITIES - len(self.oddities)]
+        self.calls += other.calls
+        self.operations += other.operations
+        self.nested += [other.plain, *other.nested]
+        self.constants += other.constants[: _MOST_CONSTANTS - len(self.constants)]
 
 
 class PartlyRead(Unreadable):
@@ -86,25 +98,26 @@ class PartlyRead(Unreadable):
         self.trace = trace
 
 
-def follow(data: bytes) -> Trace:
-    """Return what the pickle at the beginning of `data` does. Raises PartlyRead where it cannot be followed.
+def follow(data: bytes, start: int = 0) -> Trace:
+    """Return what the pickle that begins at `start` does. Raises PartlyRead where it cannot be followed.
 
     A file with arrays between the operations, as joblib writes it, is followed both ways: whether joblib or pickle will
     load it is not known, and what one of them skips the other runs.
     Source: the opcodes of pickletools; the stack is kept as the unpickler of CPython keeps it.
     """
-    trace = _follow(data, joblib=True)
+    trace = _follow(data, start, joblib=True)
     if trace.skipped_arrays:
         try:
-            trace.names |= _follow(data, joblib=False).called
+            otherwise = _follow(data, start, joblib=False)
         except PartlyRead as broken:
-            # The bytes of a harmless array can read like an import by chance, hardly like an import that is then called.
-            trace.names |= broken.trace.called
+            otherwise = broken.trace
+        # The bytes of a harmless array can read like an import by chance, hardly like an import that is then called.
+        trace.names = {**otherwise.called, **trace.names}
     return trace
 
 
-def _follow(data: bytes, *, joblib: bool) -> Trace:
-    machine = _Machine(data, joblib=joblib)
+def _follow(data: bytes, start: int, *, joblib: bool) -> Trace:
+    machine = _Machine(data, start, joblib=joblib)
     try:
         machine.run()
     except Unreadable as cause:
@@ -115,39 +128,54 @@ def _follow(data: bytes, *, joblib: bool) -> Trace:
 
 
 class _Machine:
-    def __init__(self, data: bytes, *, joblib: bool) -> None:
+    def __init__(self, data: bytes, start: int, *, joblib: bool) -> None:
         self._data = data
         self._joblib = joblib
         self._file = io.BytesIO(data)
+        self._file.seek(start)
+        self._position = start
         self._stack: list[Any] = []
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
         self._frame_end = 0
-        self._plain_from = 0
+        self._plain_from = start
         self._plain: list[bytes] = []
         self.trace = Trace()
 
     def run(self) -> None:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(self._file)):
-            if count > _MOST_OPERATIONS:
+        for opcode, argument, position in pickletools.genops(self._file):
+            self.trace.operations += 1
+            if self.trace.operations > _MOST_OPERATIONS:
                 raise Unreadable(f"it has more than {_MOST_OPERATIONS} operations")
+            self._position = int(position or 0)
             self._step(opcode.name, argument)
         self.trace.end = self._file.tell()
         self.trace.plain = b"".join([*self._plain, self._data[self._plain_from : self.trace.end]])
 
     def _step(self, name: str, argument: Any) -> None:
         if name in _CONSTANTS:
-            self._stack.append(argument)
+            self.constant(argument)
         elif name in _HANDLERS:
             _HANDLERS[name](self, argument)
         elif name in ("EXT1", "EXT2", "EXT4"):
-            self.trace.extensions = True
+            self._note("extension-registry", "It uses the extension registry of copyreg")
             self._stack.append(_OPAQUE)
         elif name not in ("PROTO", "STOP", "READONLY_BUFFER"):
             raise Unreadable(f"the operation {name} is not known")
 
+    def _note(self, rule: str, text: str) -> None:
+        if len(self.trace.oddities) < _MOST_ODDITIES:
+            self.trace.oddities.append(Oddity(rule, self._position, text))
+
     def constant(self, value: Any) -> None:
         self._stack.append(value)
+        if isinstance(value, bytes | bytearray | str) and len(value) > 3 and _reads_like_a_pickle(value):
+            self._note_constant(value)
+
+    def _note_constant(self, value: bytes | bytearray | str) -> None:
+        content = value.encode("latin-1", "replace") if isinstance(value, str) else bytes(value)
+        if len(self.trace.constants) < _MOST_CONSTANTS:
+            self.trace.constants.append((self._position, content))
 
     def mark(self, _: Any) -> None:
         self._marks.append(self._stack)
@@ -199,7 +227,10 @@ class _Machine:
         self._stack.append(tuple(reversed(items)))
 
     def remember(self, index: Any) -> None:
-        self._memo[len(self._memo) if index is None else int(index)] = self._top()
+        place = len(self._memo) if index is None else int(index)
+        if place > self.trace.operations:
+            self._note("bomb", f"It asks for a memo of {place} places, which Python reserves in memory")
+        self._memo[place] = self._top()
 
     def recall(self, index: Any) -> None:
         self._stack.append(self._memo[int(index)])
@@ -213,14 +244,14 @@ class _Machine:
     def stack_global(self, _: Any) -> None:
         name, module = self._stack.pop(), self._stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
-            self.trace.computed_names = True
+            self._note("hidden-name", "It computes the name of what it imports")
             self._stack.append(_OPAQUE)
             return
         self._stack.append(self._import(module, name))
 
     def _import(self, module: str, name: str) -> Global:
         found = Global(module, name)
-        self.trace.names.add(found)
+        self.trace.names.setdefault(found, self._position)
         return found
 
     def instance(self, argument: Any) -> None:
@@ -235,14 +266,19 @@ class _Machine:
         self._call(made_by, arguments)
 
     def new_with_keywords(self, _: Any) -> None:
-        self._stack.pop()
-        self.reduce(None)
+        keywords, arguments, made_by = self._stack.pop(), self._stack.pop(), self._stack.pop()
+        named = tuple(keywords.values()) if isinstance(keywords, dict) else ()
+        self._call(made_by, arguments + named if isinstance(arguments, tuple) else arguments)
 
     def _call(self, made_by: Any, arguments: Any) -> None:
         self.trace.calls += 1
         if isinstance(made_by, Global):
-            self.trace.called.add(made_by)
-        self._stack.append(_Instance(made_by, arguments))
+            self.trace.called.setdefault(made_by, self._position)
+            if found := calls.objection(made_by, arguments):
+                self._note(found.rule, f"Its call of {made_by} {found.reason}")
+        elif isinstance(made_by, Instance):
+            self._note("odd-call", "It calls the result of another call")
+        self._stack.append(Instance(made_by, arguments))
 
     def persistent(self, _: Any) -> None:
         self._stack.append(_OPAQUE)
@@ -255,7 +291,9 @@ class _Machine:
         state = self._stack.pop()
         top = self._top()
         self.trace.calls += 1
-        if not isinstance(top, _Instance):
+        if isinstance(top, Global):
+            self._note("patched-global", f"It sets attributes of {top} itself, for all that this process does")
+        if not isinstance(top, Instance):
             return
         top.states.append(state)
         if self._joblib and _is_array_wrapper(top):
@@ -272,7 +310,7 @@ class _Machine:
         if item_bytes is None:
             self._follow_nested(start)
             return
-        size = item_bytes * math.prod(state["shape"])
+        size = item_bytes * math.prod(_shape(state["shape"]))
         if state.get("numpy_array_alignment_bytes") is not None:
             size += 1 + self._data[start]
         if not 0 <= size <= len(self._data) - start:
@@ -280,13 +318,9 @@ class _Machine:
         self._continue_at(start, start + size)
 
     def _follow_nested(self, start: int) -> None:
-        nested = follow(self._data[start:])
-        self.trace.names |= nested.names
-        self.trace.calls += nested.calls
-        self.trace.extensions |= nested.extensions
-        self.trace.computed_names |= nested.computed_names
-        self.trace.nested += [nested.plain, *nested.nested]
-        self._continue_at(start, start + nested.end)
+        nested = follow(self._data, start)
+        self.trace.take(nested)
+        self._continue_at(start, nested.end)
 
     def _continue_at(self, start: int, position: int) -> None:
         self.trace.skipped_arrays = True
@@ -298,26 +332,41 @@ class _Machine:
         return self._stack[-1]
 
 
-def _is_array_wrapper(instance: _Instance) -> bool:
-    wrapper = Global("joblib.numpy_pickle", "NumpyArrayWrapper")
+def _reads_like_a_pickle(value: Any) -> bool:
+    if isinstance(value, str):
+        return value[0] == "\x80" and "\x02" <= value[1] <= "\x05" and value[-1] == "."
+    return bool(value[0] == 0x80 and 2 <= value[1] <= 5 and value[-1] == ord("."))
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    """Return the shape. Raises Unreadable for one that numpy cannot have; a product of endless numbers would take forever."""
+    if not isinstance(shape, tuple) or len(shape) > _MOST_DIMENSIONS:
+        raise Unreadable("an array of joblib has no shape that numpy knows")
+    if not all(isinstance(each, int) and 0 <= each < 1 << 48 for each in shape):
+        raise Unreadable("an array of joblib has no shape that numpy knows")
+    return shape
+
+
+def _is_array_wrapper(instance: Instance) -> bool:
     # Protocols 0 and 1 make every object by way of copyreg.
-    through_copyreg = str(instance.made_by) in ("copyreg._reconstructor", "copy_reg._reconstructor")
-    return instance.made_by == wrapper or (through_copyreg and wrapper in instance.arguments)
+    if reads_as(instance.made_by, "copyreg._reconstructor", "copy_reg._reconstructor"):
+        return any(reads_as(each, _WRAPPER) for each in instance.arguments)
+    return reads_as(instance.made_by, _WRAPPER)
 
 
-def _item_bytes(dtype: Any) -> int | None:
+def _item_bytes(dtype: Any, depth: int = 0) -> int | None:
     """Return the bytes of one item of a numpy type, or None for objects. Raises Unreadable when it is not certain.
 
     The state that follows a type can change its size, which would move everything behind the array; so every field of
     it must agree with the code. Source: the pickle form of numpy.dtype, state version 3.
     """
     code = dtype.arguments[0]
-    matched = _ITEM.match(code)
-    if dtype.made_by != Global("numpy", "dtype") or matched is None:
-        raise Unreadable(f"an array of joblib has the type {code!r}, whose size is not known")
+    matched = _ITEM.match(code) if isinstance(code, str) else None
+    if not reads_as(dtype.made_by, "numpy.dtype") or matched is None:
+        raise Unreadable("an array of joblib has a type whose size is not known")
     size = int(matched[2]) * (4 if matched[1] == "U" else 1)
     if matched[1] == "V":
-        _check_record(dtype, size)
+        _check_record(dtype, size, depth)
         return size
     for version, _, *parts, item_bytes, _, flags in dtype.states:
         objects = bool(flags & _HAS_OBJECTS)
@@ -326,13 +375,15 @@ def _item_bytes(dtype: Any) -> int | None:
     return None if matched[1] == "O" else size
 
 
-def _check_record(dtype: Any, size: int) -> None:
+def _check_record(dtype: Any, size: int, depth: int) -> None:
     """Raise Unreadable unless a record type has one state, the size of its code, and no objects in its fields."""
     ((version, _, subtype, names, parts, item_bytes, _, flags),) = dtype.states
+    if depth > _DEEPEST_RECORD or len(names) > _MOST_FIELDS or not all(isinstance(each, str) for each in names):
+        raise Unreadable("the record type of an array of joblib is not one that models have")
     if version != 3 or subtype is not None or item_bytes != size or flags & _HAS_OBJECTS or set(names) != set(parts):
         raise Unreadable("the record type of an array of joblib contradicts itself")
     for part, *_ in parts.values():
-        if _item_bytes(part) is None:
+        if _item_bytes(part, depth + 1) is None:
             raise Unreadable("a record of an array of joblib holds objects")
 
 
