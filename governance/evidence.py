@@ -1,9 +1,9 @@
-"""What is known about versions, gathered from the database into facts in a constant number of statements."""
+"""What is known about versions, read from the database in a constant number of statements and told as facts."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from governance.facts import CheckFact, FindingFact, Measured, VersionFacts, measurement_key
@@ -12,58 +12,50 @@ from registry.models import ModelVersion
 from tracking.models import Run
 
 
-def gather(versions: Iterable[ModelVersion], runs: Mapping[int, Iterable[CheckRun]]) -> dict[int, VersionFacts]:
-    """Return each version's facts by its id.
+class Evidence:
+    """What was measured and written about some versions, from which facts are made by the runs that count."""
 
-    runs: version id -> the check runs whose results count for it. Five statements whatever the number of versions.
-    """
-    versions = list(versions)
-    ids = [version.pk for version in versions]
-    all_runs = [run for group in runs.values() for run in group]
-    run_version = {run.pk: run for run in all_runs}
-    measured: dict[Any, dict[str, Measured]] = defaultdict(dict)
-    for row in Measurement.objects.filter(run__in=list(run_version)).order_by("pk"):
-        if row.value is not None:
-            measured[row.run_id][measurement_key(row.metric, row.slice)] = Measured(
-                row.metric, row.value, row.slice, row.n, row.ci_low, row.ci_high, row.method
-            )
-    findings: dict[Any, list[FindingFact]] = defaultdict(list)
-    for found in Finding.objects.filter(run__in=list(run_version)).order_by("pk"):
-        check = run_version[found.run_id].check_name
-        findings[found.run_id].append(FindingFact(check, found.rule, found.severity, found.location, found.message))
-    cards = {card.version_id: card for card in ModelCard.objects.filter(version__in=ids).order_by("revision")}
-    owners = dict(Run.objects.filter(pk__in=[v.run_id for v in versions if v.run_id]).values_list("pk", "created_by__username"))
-    return {
-        v.pk: _version(v, list(runs.get(v.pk, ())), measured, findings, cards.get(v.pk), owners.get(v.run_id)) for v in versions
-    }
+    def __init__(self, versions: Iterable[ModelVersion], runs: Iterable[CheckRun]) -> None:
+        """Read it in four statements, whatever the number of versions. runs: all that may count for one of them."""
+        versions, runs = list(versions), list(runs)
+        checks = {run.pk: run.check_name for run in runs}
+        self._measured: dict[Any, dict[str, Measured]] = defaultdict(dict)
+        for row in Measurement.objects.filter(run__in=list(checks)).order_by("pk"):
+            if row.value is not None:
+                self._measured[row.run_id][measurement_key(row.metric, row.slice)] = Measured(
+                    row.metric, row.value, row.slice, row.n, row.ci_low, row.ci_high, row.method
+                )
+        self._findings: dict[Any, list[FindingFact]] = defaultdict(list)
+        for found in Finding.objects.filter(run__in=list(checks)).order_by("pk"):
+            fact = FindingFact(checks[found.run_id], found.rule, found.severity, found.location, found.message)
+            self._findings[found.run_id].append(fact)
+        ids = [version.pk for version in versions]
+        self._cards = {card.version_id: card for card in ModelCard.objects.filter(version__in=ids).order_by("revision")}
+        owners = Run.objects.filter(pk__in=[version.run_id for version in versions if version.run_id])
+        self._owners = dict(owners.values_list("pk", "created_by__username"))
 
-
-def _version(
-    version: ModelVersion,
-    runs: list[CheckRun],
-    measured: Mapping[Any, dict[str, Measured]],
-    findings: Mapping[Any, list[FindingFact]],
-    card: ModelCard | None,
-    run_owner: str | None,
-) -> VersionFacts:
-    mlmodel = version.mlmodel or {}
-    return VersionFacts(
-        present=True,
-        number=version.number,
-        digest=version.content_digest,
-        created_by=version.created_by.username if version.created_by else "",
-        run_owner=run_owner or "",
-        signature=bool(mlmodel.get("signature")),
-        flavors=tuple(sorted(mlmodel.get("flavors") or {})),
-        size_bytes=version.size_bytes,
-        measurements={key: value for run in runs for key, value in measured.get(run.pk, {}).items()},
-        findings=tuple(f for run in runs for f in findings.get(run.pk, ())),
-        checks={
-            run.check_name: CheckFact(
-                run.check_name, run.state, str(run.pk), run.result_digest, run.error_message, run.tables_digest
-            )
-            for run in runs
-        },
-        card=dict(card.sections) if card else {},
-        card_digest=card.digest if card else "",
-    )
+    def facts(self, version: ModelVersion, runs: Iterable[CheckRun] = ()) -> VersionFacts:
+        """Return a version's facts. runs: those that count for it, of each check one."""
+        runs = list(runs)
+        card = self._cards.get(version.pk)
+        mlmodel = version.mlmodel or {}
+        return VersionFacts(
+            present=True,
+            number=version.number,
+            digest=version.content_digest,
+            created_by=version.created_by.username if version.created_by else "",
+            run_owner=(self._owners.get(version.run_id) if version.run_id else None) or "",
+            signature=bool(mlmodel.get("signature")),
+            flavors=tuple(sorted(mlmodel.get("flavors") or {})),
+            size_bytes=version.size_bytes,
+            measurements={key: value for run in runs for key, value in self._measured.get(run.pk, {}).items()},
+            findings=tuple(found for run in runs for found in self._findings.get(run.pk, ())),
+            checks={
+                run.check_name: CheckFact(
+                    run.check_name, run.state, str(run.pk), run.result_digest, run.error_message, run.tables_digest
+                )
+                for run in runs
+            },
+            card=dict(card.sections) if card else {},
+            card_digest=card.digest if card else "",
+        )

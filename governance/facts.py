@@ -144,6 +144,13 @@ class DiscussionFacts(msgspec.Struct, frozen=True):
     unresolved: int = 0
 
 
+class EvidenceFacts(msgspec.Struct, frozen=True):
+    """The evidence on a version and on the champion that one policy looks at."""
+
+    version: VersionFacts
+    champion: VersionFacts
+
+
 class UnaskedFact(msgspec.Struct, frozen=True):
     """A binding that guards the target now and that the request does not pin: it came, or began to block, after the request."""
 
@@ -155,7 +162,8 @@ class Facts(msgspec.Struct, frozen=True):
     """Everything a verdict depends on besides the policy and its parameters.
 
     people: who could still decide, at most 50 of each group that a policy names. authors: binding -> who published the
-    policy revision that it pins. unasked: what guards the target besides the policies that are judged.
+    policy revision that it pins. unasked: what guards the target besides the policies that are judged. apart: binding -> the evidence
+    that its policy looks at, where it asked a check that others ask too on other data or with other parameters.
     """
 
     request: RequestFacts
@@ -171,6 +179,12 @@ class Facts(msgspec.Struct, frozen=True):
     people: tuple[PersonFact, ...] = ()
     authors: dict[str, str] = {}
     unasked: tuple[UnaskedFact, ...] = ()
+    apart: dict[str, EvidenceFacts] = {}
+
+    def seen_by(self, binding: str) -> Facts:
+        """Return the facts as the policy of a binding sees them."""
+        own = self.apart.get(binding)
+        return msgspec.structs.replace(self, version=own.version, champion=own.champion) if own else self
 
 
 def measurement_key(metric: str, slice_: str) -> str:

@@ -139,6 +139,7 @@ def steps_of(policy: CompiledPolicy, facts: Facts) -> tuple[Step, ...]:
 
 def _judge_one(pinned: PinnedPolicy, facts: Facts) -> list[RequirementResult]:
     policy = pinned.policy
+    facts = facts.seen_by(pinned.binding or policy.name)
     context = policy.language.context(facts, policy.effective(pinned.parameters), policy.reads)
     unfinished = [c.name for c in (*facts.version.checks.values(), *facts.champion.checks.values()) if c.state in RUNNING_STATES]
     waivers = {w.requirement: w for w in facts.waivers if w.policy == policy.name} if policy.waivers else {}

@@ -13,9 +13,10 @@ import msgspec
 from django.utils import timezone
 
 from core.canonical import canonical, digest, text_digest
-from governance import evidence, gate
+from governance import gate
 from governance.bindings import bindings_for
-from governance.facts import CalendarFacts, Facts, ModelFacts, RequestFacts, UnaskedFact, VersionFacts, WaiverFact
+from governance.evidence import Evidence
+from governance.facts import CalendarFacts, EvidenceFacts, Facts, ModelFacts, RequestFacts, UnaskedFact, VersionFacts, WaiverFact
 from governance.gate import PinnedPolicy, Verdict, judge
 from governance.models import (
     MEASURED,
@@ -34,6 +35,7 @@ from registry.models import AliasAssignment, ModelVersion, RegisteredModel, Stag
 from workflows import discussions, emergencies, reviewers
 from workflows.makers import makers_of
 from workflows.models import PromotionRequest, RequestCheck, RequestKind, Review
+from workflows.relied_on import Runs, of_role, relied_on
 from workflows.rollbacks import earlier_request
 from workflows.rules import snapshot
 from workflows.rules.counting import Circumstances, GivenReview, Standing, counted
@@ -52,6 +54,12 @@ class Pin:
     parameters: Mapping[str, Any]
     mode: str = BindingMode.ENFORCE
     author: str = ""
+    row: int = 0  # of the request that pinned it
+
+    @property
+    def key(self) -> str:
+        """Return how facts call it."""
+        return self.binding or self.policy
 
     @cached_property
     def compiled(self) -> CompiledPolicy:
@@ -112,17 +120,30 @@ def assess(request: PromotionRequest) -> Assessment:
     pins = pins_of(request)
     version, champion = request.version, request.champion
     checks = tuple(request.checks.select_related("run").order_by("pk"))
-    runs = {version.pk: [c.run for c in checks if c.role == "candidate"]}
-    if champion is not None:
-        runs[champion.pk] = [c.run for c in checks if c.role == "champion"]
-    gathered = evidence.gather([v for v in (version, champion) if v is not None], runs)
-    own, other = gathered[version.pk], gathered[champion.pk] if champion is not None else VersionFacts()
+    counting = relied_on(request, [pin.row for pin in pins], checks)
+    gathered = Evidence([v for v in (version, champion) if v is not None], counting.all())
+
+    def seen(runs: Runs) -> EvidenceFacts:
+        beside = gathered.facts(champion, of_role(runs, "champion")) if champion is not None else VersionFacts()
+        return EvidenceFacts(gathered.facts(version, of_role(runs, "candidate")), beside)
+
+    together = seen(counting.together)
+    own, other = together.version, together.champion
+    apart = {pin.key: seen(counting.apart[pin.row]) for pin in pins if pin.row in counting.apart}
     policies = frozenset(pin.policy for pin in pins)
     makers = makers_of(version, requested_by=request.requested_by)
     waivers = _waivers(version, policies, makers, now)
     findings = open_finding_facts(request.model, now)
     references = [pin.reference() for pin in pins]
-    parts = snapshot.parts(own, other, content=decided_on(version), policies=references, waivers=waivers, open_findings=findings)
+    parts = snapshot.parts(
+        own,
+        other,
+        content=decided_on(version),
+        policies=references,
+        waivers=waivers,
+        open_findings=findings,
+        apart=apart,
+    )
     barred = {**(waiver_hands(version, now, policies) if waivers else {}), **as_mapping(makers)}
     standings = _standings(request, pins, parts, barred)
     facts = Facts(
@@ -139,6 +160,7 @@ def assess(request: PromotionRequest) -> Assessment:
         people=reviewers.people_in(_groups(pins), barred=barred, model=request.model),
         authors={pin.binding: pin.author for pin in pins if pin.author},
         unasked=_unasked(request, pins),
+        apart=apart,
     )
     return Assessment(facts, judge(_compiled(pins), facts), pins, makers, barred, checks, parts, standings)
 
@@ -169,9 +191,10 @@ def foresee(version: ModelVersion, *, target_kind: str, target: str, bindings: S
     runs: dict[int, dict[str, CheckRun]] = {v.pk: {} for v in versions}
     for run in CheckRun.objects.filter(version__in=versions, state__in=MEASURED).order_by("finished_at"):
         runs[run.version_id][run.check_name] = run
-    gathered = evidence.gather(versions, {pk: list(by_name.values()) for pk, by_name in runs.items()})
-    own = gathered[version.pk]
-    other = gathered[champion.pk] if champion is not None and champion.pk != version.pk else VersionFacts()
+    gathered = Evidence(versions, [run for by_name in runs.values() for run in by_name.values()])
+    facts_of = {v.pk: gathered.facts(v, runs[v.pk].values()) for v in versions}
+    own = facts_of[version.pk]
+    other = facts_of[champion.pk] if champion is not None and champion.pk != version.pk else VersionFacts()
     makers = makers_of(version, requested_by=None)
     waivers = _waivers(version, frozenset(pin.policy for pin in pins), makers, now)
     findings = open_finding_facts(version.model, now)
@@ -206,6 +229,7 @@ def pins_of(request: PromotionRequest) -> tuple[Pin, ...]:
             row.parameters,
             row.mode,
             row.revision.published_by.username if row.revision.published_by else "",
+            row.pk,
         )
         for row in rows.select_related("binding", "revision__policy", "revision__published_by").order_by("pk")
     )
@@ -297,6 +321,7 @@ def recompute(decision: Decision) -> Verdict:
 
 def is_material(pins: Sequence[Pin], path: str) -> bool:
     """Return whether any policy that can block calls a change of this part material."""
+    path = snapshot.shared_path(path)
     return any(pin.compiled.is_material(path) for pin in pins if pin.mode == BindingMode.ENFORCE)
 
 

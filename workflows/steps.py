@@ -10,7 +10,7 @@ from governance.models import Decision, DecisionPurpose
 from workflows import task_rows
 from workflows.assessment import Assessment, pins_of, store_decision
 from workflows.lifecycle import EXECUTE, move
-from workflows.models import PromotionRequest, RequestCheck
+from workflows.models import PolicyCheck, PromotionRequest, RequestCheck
 
 
 def queue_checks(actor: Actor, request: PromotionRequest) -> None:
@@ -25,7 +25,8 @@ def queue_checks(actor: Actor, request: PromotionRequest) -> None:
             for role, version in subjects:
                 other = request.champion if role == "candidate" else None
                 run = queue_check(actor=actor, version=version, check=check, champion=other)
-                RequestCheck.objects.get_or_create(request=request, run=run, defaults={"role": role})
+                link, _ = RequestCheck.objects.get_or_create(request=request, run=run, defaults={"role": role})
+                PolicyCheck.objects.get_or_create(policy_id=pin.row, link=link)
 
 
 def approve_if_satisfied(actor: Actor, request: PromotionRequest, assessment: Assessment) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.access import Actor, Permission
-from governance import evidence
 from governance import queries as governance_queries
+from governance.evidence import Evidence
 from governance.gate import RequirementResult
 from governance.models import MEASURED, FindingStatus
 from governance.queries import CheckRunRow, MeasurementRow
@@ -141,7 +141,7 @@ def version_report(actor: Actor, name: str, number: int) -> VersionReport:
         tier=words.sentence(found.risk_tier),
         until=_latest(found.version, runs, decided, [move.valid_from for move in found.moves]),
         history=model_pages.history(found.moves),
-        card=model_pages.card_sections(evidence.gather([subject], {})[subject.pk].card),
+        card=model_pages.card_sections(Evidence([subject], []).facts(subject).card),
         place=words.target(guard.kind, guard.name) if guard else "",
         requirements=tuple(review.requirement(each, f"v{number}", other, runs) for each in judged if each.kind == "evidence"),
         champion=champion.number if champion else None,

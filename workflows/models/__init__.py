@@ -7,6 +7,7 @@ from workflows.models.printouts import Printout
 from workflows.models.requests import (
     OPEN_STATES,
     Delegation,
+    PolicyCheck,
     PromotionRequest,
     RequestCheck,
     RequestKind,
@@ -28,6 +29,7 @@ __all__ = [
     "Grandfathered",
     "MailPreference",
     "Notification",
+    "PolicyCheck",
     "Printout",
     "PromotionRequest",
     "ReReview",

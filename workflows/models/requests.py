@@ -109,6 +109,16 @@ class RequestCheck(models.Model):
         constraints = [models.UniqueConstraint(fields=["request", "run"], name="one_link_per_check_run")]
 
 
+class PolicyCheck(models.Model):
+    """Which pinned policy asked for a check run: two policies may ask the same check on other data or with other parameters."""
+
+    policy = models.ForeignKey(RequestPolicy, on_delete=models.CASCADE, related_name="checks", db_index=False)
+    link = models.ForeignKey(RequestCheck, on_delete=models.CASCADE, related_name="asked_by")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["policy", "link"], name="one_policy_check_per_run")]
+
+
 class ReviewVerdict(models.TextChoices):
     APPROVE = "approve"
     REQUEST_CHANGES = "request_changes"

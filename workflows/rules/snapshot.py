@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from core.canonical import digest, text_digest
-from governance.facts import OpenFinding, VersionFacts, WaiverFact
+from governance.facts import EvidenceFacts, OpenFinding, VersionFacts, WaiverFact
 
 Parts = Mapping[str, Any]
 
@@ -40,8 +41,11 @@ def parts(
     policies: Iterable[Mapping[str, Any]],
     waivers: Iterable[WaiverFact] = (),
     open_findings: Iterable[OpenFinding] = (),
+    apart: Mapping[str, EvidenceFacts] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return what is decided on as path -> JSON value: content, policies, champion, measurements, findings, card, waivers.
+
+    What one policy alone sees differently stands below ``apart.BINDING``.
 
     content: the digest of what is decided on. A measurement's value is ``[value, n, ci_low, ci_high]``. Check runs are told by what they found, not by their ids: evidence
     that was measured again and came out the same is the same evidence.
@@ -53,15 +57,21 @@ def parts(
     if champion.present:
         found["champion"] = [champion.number, champion.digest]
         found |= _measured("champion.", champion)
-    seen: Counter[str] = Counter()
-    for finding in version.findings:
-        path = f"findings.{finding.check}/{finding.rule}/{finding.location}"
-        seen[path] += 1
-        found[f"{path}#{seen[path]}" if seen[path] > 1 else path] = [finding.severity, text_digest(finding.message)]
+    found |= _findings(version)
     found |= {f"card.{section}": text_digest(text) for section, text in version.card.items()}
     found |= {f"waivers.{w.policy}/{w.requirement}": [w.id, w.expires_at] for w in waivers}
     found |= {f"open_findings.{f.id}": f.severity for f in open_findings}
+    for binding, facts in apart.items():
+        own = _measured("", facts.version) | _findings(facts.version)
+        if champion.present:
+            own |= _measured("champion.", facts.champion)
+        found |= {f"apart.{binding}.{path}": value for path, value in own.items() if found.get(path) != value}
     return found
+
+
+def shared_path(path: str) -> str:
+    """Return a part's path without the binding that alone sees it so."""
+    return path.split(".", 2)[2] if path.startswith("apart.") else path
 
 
 def differences(before: Parts, after: Parts, *, material: Callable[[str], bool]) -> tuple[Change, ...]:
@@ -80,6 +90,16 @@ def summary(changes: Iterable[Change], most: int = 3) -> str:
     changes = list(changes)
     words = "; ".join(map(str, changes[:most]))
     return f"{words}; and {len(changes) - most} more" if len(changes) > most else words
+
+
+def _findings(version: VersionFacts) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    seen: Counter[str] = Counter()
+    for finding in version.findings:
+        path = f"findings.{finding.check}/{finding.rule}/{finding.location}"
+        seen[path] += 1
+        found[f"{path}#{seen[path]}" if seen[path] > 1 else path] = [finding.severity, text_digest(finding.message)]
+    return found
 
 
 def _measured(prefix: str, version: VersionFacts) -> dict[str, Any]:

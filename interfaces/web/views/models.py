@@ -14,9 +14,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from core import access
 from core.access import Actor, Permission
 from core.errors import DomainError
-from governance import evidence
 from governance import queries as governance_queries
 from governance.bindings import bindings_for
+from governance.evidence import Evidence
 from governance.models import FindingStatus
 from interfaces.web import errors, forms, rights
 from interfaces.web.page import PageRequest, page
@@ -127,7 +127,7 @@ def _version(request: PageRequest, name: str, number: int, *, status: int = 200,
     runs = governance_queries.check_runs(actor).filter(version=subject)[:30]
     shown = present.version_page(
         registry_queries.version_history(subject),
-        card=evidence.gather([subject], {})[subject.pk].card,
+        card=Evidence([subject], []).facts(subject).card,
         checks=governance_queries.detailed(runs),
         requests=[request_queries.request_row(row) for row in request_queries.requests(actor, model=name, version=number)[:20]],
         guards=guards,

@@ -10,6 +10,7 @@ from governance.facts import Measured, VersionFacts
 from interfaces.web.pages import words
 from workflows.queries.requests import RequestPage
 from workflows.rules.snapshot import Change as SnapshotChange
+from workflows.rules.snapshot import shared_path
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,8 @@ def _difference(old: str, new: str) -> str:
 
 def _since(change: SnapshotChange) -> Change:
     """Return a part that differs in words. The parts and their values are those of ``workflows.rules.snapshot.parts``."""
-    path, champion = change.path, ""
+    path, champion = shared_path(change.path), ""
+    alone = f", for {change.path.split('.')[1]} alone" if path != change.path else ""
     if path.startswith("champion."):
         path, champion = path.removeprefix("champion."), ", of the champion"
     kind, _, name = path.partition(".")
@@ -187,7 +189,7 @@ def _since(change: SnapshotChange) -> Change:
     else:
         what = what.format(name=words.sentence(name) if kind == "card" else name.replace("/", ", "))
     return Change(
-        what=what + champion,
+        what=what + champion + alone,
         note="",
         before="none" if change.kind == "added" else said(change.before),
         after="none" if change.kind == "removed" else said(change.after),
