@@ -217,6 +217,8 @@ class CheckRunRow:
     error_message: str
     worker: str
     isolation: str
+    resource_class: str
+    compared_with: int | None  # the number of the version that was the champion then
     environment: dict[str, Any]
     requested_by: str
     created_at: datetime
@@ -230,7 +232,9 @@ class CheckRunRow:
 
 def check_runs(actor: Actor) -> QuerySet[CheckRun]:
     """Return the check runs the actor may see, newest first, for lists that page."""
-    rows = CheckRun.objects.select_related("version__model", "dataset_version__dataset").order_by("-created_at", "id")
+    rows = CheckRun.objects.select_related("version__model", "dataset_version__dataset", "compared_with").order_by(
+        "-created_at", "id"
+    )
     return access.visible(actor, rows, Permission.MODEL_READ, "version__model")
 
 
@@ -412,6 +416,8 @@ def _check_run(
         error_message=run.error_message,
         worker=run.worker,
         isolation=run.isolation,
+        resource_class=run.resource_class,
+        compared_with=run.compared_with.number if run.compared_with else None,
         environment=run.environment,
         requested_by=run.requested_by,
         created_at=run.created_at,

@@ -15,7 +15,7 @@ from core import access, audit, jobs
 from core.access import Actor, Permission
 from core.audit import Event
 from core.canonical import digest
-from core.errors import Invalid
+from core.errors import Conflict, Invalid, NotFound
 from governance.checks import catalogue, parameters
 from governance.checks.base import Check
 from governance.models import (
@@ -153,6 +153,34 @@ def report_progress(
             state=state, progress=done, progress_text=text[:300], log=log
         )
     )
+
+
+@transaction.atomic
+def cancel_check(*, actor: Actor, run_id: str) -> CheckRun:
+    """End a run that has not ended: nothing that its worker may still bring back is kept.
+
+    Raises NotFound for a run that is absent or hidden, Denied, or Conflict for one that has ended.
+    """
+    run = CheckRun.objects.select_related("version__model").filter(pk=run_id).first()
+    if run is None or not access.explain(actor, Permission.MODEL_READ, run.version.model).allowed:
+        raise NotFound(f"There is no check run {run_id}, or you may not see it.")
+    access.require(actor, Permission.PROMOTION_REQUEST, run.version.model)
+    said = f"{actor.username} cancelled it. Run the checks of the request again when you need its result."
+    cancelled = CheckRun.objects.filter(pk=run.pk, state__in=UNFINISHED).update(
+        state=CheckState.CANCELLED, error_code="cancelled", error_message=said, progress_text="", finished_at=timezone.now()
+    )
+    if not cancelled:
+        raise Conflict("This check run has ended; there is nothing to cancel.", code="check_ended")
+    jobs.cancel(key=f"check:{run.pk}")
+    audit.record(
+        actor,
+        Event.CHECK_CANCELLED,
+        subject=("check_run", run.pk),
+        scope=f"model:{run.version.model_id}",
+        after={"check": run.check_name, "version": run.version.number, "inputs": run.inputs_digest},
+    )
+    run.refresh_from_db()
+    return run
 
 
 def measured_state(findings: Sequence[Mapping[str, Any]]) -> CheckState:

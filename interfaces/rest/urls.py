@@ -88,6 +88,7 @@ urlpatterns = [
     path("check-runs/", checks.CheckRuns.as_view(), name="check-runs"),
     path("check-runs/<uuid:run_id>/", checks.OneCheckRun.as_view(), name="check-run"),
     path("check-runs/<uuid:run_id>/bill-of-materials/", checks.CheckRunBillOfMaterials.as_view(), name="bill-of-materials"),
+    path("check-runs/<uuid:run_id>/cancel/", checks.CancelCheckRun.as_view(), name="cancel-check-run"),
     path("check-runs/<uuid:run_id>/log/", checks.CheckRunLog.as_view(), name="check-run-log"),
     path("measurements/", checks.Measurements.as_view(), name="measurements"),
     path("policies/", policies.Policies.as_view(), name="policies"),

@@ -36,6 +36,8 @@ urlpatterns = [
     path("requests/<int:request_id>/comments/<int:comment_id>/delete", discussion.delete, name="comment-delete"),
     *register_urls.urlpatterns,
     path("check-runs/<uuid:run_id>/", checks.run, name="check-run"),
+    path("check-runs/<uuid:run_id>/progress", checks.progress, name="check-run-progress"),
+    path("check-runs/<uuid:run_id>/cancel", checks.cancel, name="check-run-cancel"),
     path("lineage/", lineage.explore, name="lineage"),
     path("audit/", audit.log, name="audit"),
     path("audit/<int:event_id>/", audit.event, name="audit-event"),

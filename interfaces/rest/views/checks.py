@@ -14,10 +14,12 @@ from governance.models import CheckState
 from governance.queries import CheckRunRow
 from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
-from interfaces.rest.base import Endpoint, Input, describe, read_query
+from interfaces.rest.base import Endpoint, Input, Nothing, describe, read, read_query
+from interfaces.rest.idempotency import idempotent
 from interfaces.rest.paging import page
 from interfaces.rest.rendering import Listing
 from interfaces.rest.shapes import CheckKind, CheckRunSummary, MeasuredRow
+from workflows.commands import evidence as evidence_commands
 
 
 class CheckRunFilter(Input):
@@ -54,6 +56,16 @@ class OneCheckRun(Endpoint):
     @describe("read_check_run", response=CheckRunRow)
     def get(self, request: Request, run_id: UUID) -> Response:
         """Read a check run with its measurements, findings and tables."""
+        return Response(queries.check_run(actor_of(request), run_id))
+
+
+class CancelCheckRun(Endpoint):
+    @describe("cancel_check_run", body=Nothing, response=CheckRunRow, once=True)
+    @idempotent
+    def post(self, request: Request, run_id: UUID) -> Response:
+        """Cancel a check run that has not ended; its requests can run the check again."""
+        read(Nothing, request)
+        evidence_commands.cancel_check(actor=actor_of(request), run_id=str(run_id))
         return Response(queries.check_run(actor_of(request), run_id))
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from django.utils.safestring import SafeString
+
+from governance.models import UNFINISHED
 from governance.queries import CheckRunRow
 from interfaces.web.figures import Figure, figures
 from interfaces.web.pages import review, words
@@ -28,6 +31,8 @@ class RunPage:
     left_out: int
     figures: tuple[Figure, ...]
     findings: tuple[review.Severe, ...]
+    unfinished: bool
+    progress: SafeString | None
 
 
 def run_page(run: CheckRunRow) -> RunPage:
@@ -42,6 +47,7 @@ def run_page(run: CheckRunRow) -> RunPage:
             ("Data", run.dataset or "the files alone"),
             ("Asked for by", run.requested_by),
             ("Isolation", run.isolation or "none yet"),
+            *(("Compared with", f"v{run.compared_with}") for _ in [0] if run.compared_with),
         ),
         digests=row.digests,
         parameters=tuple((words.sentence(name), _written(value)) for name, value in run.parameters.items()),
@@ -52,6 +58,8 @@ def run_page(run: CheckRunRow) -> RunPage:
         left_out=max(0, len(run.measurements) - _MOST_MEASUREMENTS),
         figures=figures({run.check: run}, {}, limits={}, version=f"v{run.version}", other=""),
         findings=review.findings([run]),
+        unfinished=run.state in UNFINISHED,
+        progress=row.progress,
     )
 
 

@@ -8,12 +8,16 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from core.models import AuditEvent
+from core.access import SYSTEM
+from core.models import AuditEvent, Job, JobState
 from governance import ledger
-from governance.models import CheckRun, EvidenceTable
+from governance.commands import checks as check_commands
+from governance.commands.checks import CheckResult
+from governance.models import CheckRun, CheckState, EvidenceTable
 from tests.cast import bearer
 from tests.interfaces.rest.conftest import check_problem
 from tests.workflows.conftest import BINDING, POLICY
+from workflows.commands import execution
 
 pytestmark = pytest.mark.django_db
 
@@ -187,3 +191,24 @@ def test_everybody_manages_their_own_tokens(api, dana, mallory) -> None:
     assert caller.delete(f"tokens/{prefix}/").status_code == 204
     assert Client().get("/api/v1/me/", **theirs).status_code == 401
     assert caller.post("tokens/", {"name": "x", "days": 4000}).json()["errors"][0]["pointer"] == "#/days"
+
+
+def test_a_check_run_is_cancelled_by_those_who_may_ask_and_can_be_run_again(api, dana, ravi, mallory, world) -> None:
+    request = world.ask(world.version())
+    (run,) = api(ravi).get("check-runs/", state="queued").json()["results"]
+    address = f"check-runs/{run['id']}/cancel/"
+    assert api(mallory).post(address).status_code == 404 and api(ravi).post(address).status_code == 403
+    check_commands.start_check(run_id=run["id"], worker="w", isolation="bubblewrap")
+    cancelled = api(dana).post(address)
+    assert cancelled.status_code == 200 and cancelled.json()["state"] == "cancelled"
+    assert "dana" in cancelled.json()["error_message"]
+    assert not check_commands.report_progress(run_id=run["id"], worker="w", done=0.5, text="still at it")
+    late = CheckResult(CheckState.PASSED, measurements=[])
+    assert check_commands.finish_check(actor=SYSTEM, run_id=run["id"], worker="w", result=late) is None
+    assert Job.objects.get(key=f"check:{run['id']}").state == JobState.CANCELLED
+    assert AuditEvent.objects.filter(action="check.cancelled", subject_id=run["id"]).count() == 1
+    again = api(dana).post(address)
+    assert (again.status_code, again.json()["code"]) == (409, "check_ended")
+    execution.advance_request(actor=SYSTEM, request_id=request.pk)
+    assert api(dana).post(f"promotion-requests/{request.pk}/rerun-checks/").status_code == 200
+    assert len(api(ravi).get("check-runs/", state="queued").json()["results"]) == 1
