@@ -6,17 +6,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from artifacts import commands as artifacts
 from artifacts.queries import ManifestLine
 from artifacts.store import store
-from core import canonical
+from core import canonical, foreign_yaml
 
 MLMODEL = "MLmodel"
 REQUIREMENTS = "requirements.txt"
 MAX_MLMODEL_BYTES = 1024 * 1024
-_MAX_VALUES = 50_000  # YAML may refer to one value many times: a small text can stand for a huge one
+_DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -68,32 +66,26 @@ def mlmodel(manifest: Manifest) -> dict[str, Any]:
 def parse(text: bytes) -> dict[str, Any]:
     """Return a YAML mapping as JSON values. Raises ValueError, saying why, for anything else."""
     try:
-        value = yaml.load(text.decode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
-    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
-        raise ValueError(f"the file is no YAML: {str(error)[:300]}") from None
+        value = foreign_yaml.load(text.decode())
+    except ValueError as error:  # also of bytes that are no text, and of dates that are none
+        raise ValueError(f"the file is no YAML that can be read: {str(error)[:300]}") from None
     if not isinstance(value, dict):
         raise ValueError("the file is no YAML mapping")
-    return dict(_Plain().of(value, 0))
+    return dict(_plain(value))
 
 
-class _Plain:
-    """Make JSON values of YAML's, up to a number of them."""
-
-    def __init__(self) -> None:
-        self._left = _MAX_VALUES
-
-    def of(self, value: Any, depth: int) -> Any:
-        self._left -= 1
-        if self._left < 0 or depth > 50:
-            raise ValueError("the file holds too much to be read")
-        if isinstance(value, dict):
-            return {str(key): self.of(item, depth + 1) for key, item in value.items()}
-        if isinstance(value, (list, tuple, set)):
-            return [self.of(item, depth + 1) for item in value]
-        if isinstance(value, str):
-            return value.replace("\x00", "\ufffd")  # which PostgreSQL cannot store
-        if value is None or isinstance(value, (bool, int)):
-            return value
-        if isinstance(value, float):
-            return value if math.isfinite(value) else str(value)
-        return str(value)
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Make JSON values of YAML's."""
+    if depth > _DEEPEST:
+        raise ValueError("the file is nested too deeply")
+    if isinstance(value, dict):
+        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")  # which PostgreSQL cannot store
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return str(value)

@@ -21,12 +21,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from core import foreign_yaml
 from workflows.runner.results import printable
 
 _MOST_BYTES = 1 << 20
@@ -273,8 +273,8 @@ def _own_python() -> str:
 def _yaml(path: Path) -> Mapping[str, Any]:
     text = _text(path)
     try:
-        parsed = yaml.safe_load(text) if text else {}
-    except (yaml.YAMLError, RecursionError, ValueError) as cause:  # a date that is none is a ValueError
+        parsed = foreign_yaml.load(text) if text else {}
+    except ValueError as cause:
         raise EnvironmentFailed("requirement_refused", f"{path.name} cannot be read: {str(cause)[:200]}") from None
     return parsed if isinstance(parsed, Mapping) else {}
 
