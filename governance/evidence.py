@@ -6,16 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from core.canonical import digest
 from governance.facts import CheckFact, FindingFact, Measured, VersionFacts, measurement_key
-from governance.models import CheckRun, Finding, Measurement, ModelCard
+from governance.models import CheckRun, CheckState, Finding, Measurement, ModelCard
 from registry.models import ModelVersion
 from tracking.models import Run
+
+NO_CARD = digest({"sections": {}})  # what is read where nobody wrote one
 
 
 def gather(versions: Iterable[ModelVersion], runs: Mapping[int, Iterable[CheckRun]]) -> dict[int, VersionFacts]:
     """Return each version's facts by its id.
 
-    runs: version id -> the check runs whose results count for it. Five statements whatever the number of versions.
+    runs: version id -> the check runs whose results count for it. Of a run that read another card than the newest nothing counts: it
+    stands as one that is still to be done. Five statements whatever the number of versions.
     """
     versions = list(versions)
     ids = [version.pk for version in versions]
@@ -47,6 +51,8 @@ def _version(
     run_owner: str | None,
 ) -> VersionFacts:
     mlmodel = version.mlmodel or {}
+    outdated = {run.pk for run in runs if run.card_digest not in ("", card.digest if card else NO_CARD)}
+    counting = [run for run in runs if run.pk not in outdated]
     return VersionFacts(
         present=True,
         number=version.number,
@@ -56,14 +62,15 @@ def _version(
         signature=bool(mlmodel.get("signature")),
         flavors=tuple(sorted(mlmodel.get("flavors") or {})),
         size_bytes=version.size_bytes,
-        measurements={key: value for run in runs for key, value in measured.get(run.pk, {}).items()},
-        findings=tuple(f for run in runs for f in findings.get(run.pk, ())),
-        checks={
-            run.check_name: CheckFact(
-                run.check_name, run.state, str(run.pk), run.result_digest, run.error_message, run.tables_digest
-            )
-            for run in runs
-        },
+        measurements={key: value for run in counting for key, value in measured.get(run.pk, {}).items()},
+        findings=tuple(f for run in counting for f in findings.get(run.pk, ())),
+        checks={run.check_name: _check(run, outdated=run.pk in outdated) for run in runs},
         card=dict(card.sections) if card else {},
         card_digest=card.digest if card else "",
     )
+
+
+def _check(run: CheckRun, *, outdated: bool) -> CheckFact:
+    if outdated:
+        return CheckFact(run.check_name, CheckState.QUEUED, str(run.pk), reason="The card has changed since it was read.")
+    return CheckFact(run.check_name, run.state, str(run.pk), run.result_digest, run.error_message, run.tables_digest)

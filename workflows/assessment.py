@@ -91,6 +91,12 @@ class Assessment:
         return [check.run for check in self.checks if check.run.state in gate.RUNNING_STATES]
 
     @property
+    def outdated(self) -> list[RequestCheck]:
+        """The checks that read a card which has changed since."""
+        now = {"candidate": self.facts.version.card_digest, "champion": self.facts.champion.card_digest}
+        return [check for check in self.checks if check.run.card_digest not in ("", now[check.role] or evidence.NO_CARD)]
+
+    @property
     def pinned(self) -> list[PinnedPolicy]:
         """The policies as the gate takes them."""
         return _compiled(self.pins)
