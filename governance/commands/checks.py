@@ -75,7 +75,7 @@ def queue_check(
     """
     kind = catalogue.available().get(check.name)
     compared = champion if getattr(kind, "compares", False) and champion is not None and champion.content_digest else None
-    given = {
+    given: dict[str, Any] = {
         "check": check.name,
         "revision": check.revision,
         "parameters": dict(check.parameters),
@@ -95,7 +95,7 @@ def queue_check(
     existing = CheckRun.objects.filter(inputs_digest=inputs, state__in=LIVE).first()
     if existing is not None:
         if existing.state == CheckState.QUEUED and rests_on:
-            existing.rests_on.set(rests_on)  # one of them may have been run again meanwhile
+            existing.rests_on.set(rests_on.values())  # one of them may have been run again meanwhile
         return existing
     run_id = uuid.uuid4()
     needs = _resource_class(kind, version)
@@ -117,7 +117,7 @@ def queue_check(
                 inputs_digest=inputs,
                 requested_by=actor.username,
             )
-            run.rests_on.set(rests_on)
+            run.rests_on.set(rests_on.values())
     except IntegrityError:  # another request asked for the same at the same instant; theirs serves both
         return CheckRun.objects.get(inputs_digest=inputs, state__in=LIVE)
     audit.record(
