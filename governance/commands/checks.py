@@ -136,6 +136,7 @@ def queue_check(
     return run
 
 
+@transaction.atomic
 def queue_on_new_card(*, actor: Actor, version: ModelVersion, run: CheckRun) -> CheckRun:
     """Return the run that measures the same as one before it, with the card of now; a new one, or one that is there already."""
     kind = catalogue.available().get(run.check_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from sklearn.linear_model import LogisticRegression
 
 import workflows.tasks  # noqa: F401  # where handlers and elections are made known
 from core import jobs
+from core.access import SYSTEM
 from core.models import AuditEvent, Job, JobState, User
-from governance.commands.checks import RUN_CHECK
+from governance.commands import checks as check_commands
+from governance.commands.checks import RUN_CHECK, CheckResult
 from governance.commands.policies import bind_policy, publish_policy
 from governance.models import CheckRun, CheckState, EvidenceSnapshot, Measurement
 from registry import commands as registry_commands
@@ -60,6 +63,23 @@ RIGHT = {"intended_use": USE, "metrics": "On the validation data the accuracy is
 @pytest.fixture(autouse=True)
 def _without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.jobs.current_app.send_task", lambda *_, **__: None)
+
+
+@pytest.fixture
+def others_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have all checks but the model card's end at once, with an accuracy of 1."""
+    real = jobs._handlers[RUN_CHECK]
+
+    def handle(*, run_id: str, lease: jobs.Lease) -> None:
+        if CheckRun.objects.get(pk=run_id).check_name == "model-card":
+            real(run_id=run_id, lease=lease)
+            return
+        check_commands.start_check(run_id=run_id, worker="w", isolation="bubblewrap")
+        row = {"metric": "accuracy", "value": 1.0, "slice": "", "n": 80, "ci_low": None, "ci_high": None, "method": "by hand"}
+        result = CheckResult(CheckState.PASSED, measurements=[row])
+        check_commands.finish_check(actor=SYSTEM, run_id=run_id, worker="w", result=result)
+
+    monkeypatch.setitem(jobs._handlers, RUN_CHECK, handle)
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +144,14 @@ def value(run: CheckRun, metric: str) -> float | None:
     return Measurement.objects.get(run=run, metric=metric, slice="").value
 
 
+def lost(run: CheckRun) -> CheckRun:
+    """Have a run end as one does whose worker is gone for good."""
+    Job.objects.filter(pk=run.job_id).update(state=JobState.FAILED)
+    CheckRun.objects.filter(pk=run.pk).update(created_at=run.created_at - timedelta(minutes=5))
+    assert checking.settle_orphans() >= 1
+    return run
+
+
 def state(request: PromotionRequest) -> str:
     request.refresh_from_db()
     return request.state
@@ -174,6 +202,7 @@ def test_a_card_that_contradicts_is_found_out_and_once_corrected_passes(dana: Us
     assert run_of(request) == first and state(request) == "in_review"
 
 
+@pytest.mark.usefixtures("others_by_hand")
 def test_the_card_waits_for_the_others_in_the_other_order_too_and_holds_up_nobody(dana: User, governed: ModelVersion) -> None:
     request = ask(dana, governed)
     assert (run_of(request).card_digest, run_of(request).resource_class) != ("", "cpu")
@@ -188,14 +217,11 @@ def test_the_card_waits_for_the_others_in_the_other_order_too_and_holds_up_nobod
     assert state(request) == "in_review" and value(run_of(request), "card.missing_sections") == 2.0
 
 
-def test_a_sibling_without_a_result_ends_it_and_both_are_run_again(
-    dana: User, governed: ModelVersion, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("others_by_hand")
+def test_a_sibling_without_a_result_ends_it_and_both_are_run_again(dana: User, governed: ModelVersion) -> None:
     card(dana, RIGHT)
     request = ask(dana, governed)
-    broken = run_of(request, "performance")
-    Job.objects.filter(pk=broken.job_id).update(state=JobState.FAILED)
-    checking._orphaned(broken)  # its worker was lost for good
+    broken = lost(run_of(request, "performance"))
     assert take_up("checks-light") == ""
     assert take_up("checks-cpu") == "signature-schema"
     assert take_up("checks-light") == "model-card"
@@ -213,14 +239,13 @@ def test_a_sibling_without_a_result_ends_it_and_both_are_run_again(
 
 def test_one_that_waits_follows_a_sibling_that_is_run_again(dana: User, governed: ModelVersion) -> None:
     request = ask(dana, governed)
-    waiting, broken = run_of(request), run_of(request, "performance")
-    Job.objects.filter(pk=broken.job_id).update(state=JobState.FAILED)
-    checking._orphaned(broken)
+    waiting, broken = run_of(request), lost(run_of(request, "performance"))
     request_commands.rerun_checks(actor=actor(dana), request_id=request.pk)
     assert run_of(request) == waiting and broken not in waiting.rests_on.all()
     assert run_of(request, "performance") in waiting.rests_on.all()
 
 
+@pytest.mark.usefixtures("others_by_hand")
 def test_an_approved_request_goes_back_to_have_its_card_read(dana: User, ravi: User, governed: ModelVersion) -> None:
     card(dana, RIGHT)
     request = ask(dana, governed)

@@ -16,8 +16,8 @@ def one(text: str, *phrases: str) -> Read:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "n/a", "N/A.", "None", "TODO", "TBD", "- TODO: write this", "not applicable", "...", "—", "<insert text here>", "[Describe the data]"]
-    + ["{{ intended_use }}", "More Information Needed", "<!-- what is it for? -->", "# ", "Lorem ipsum dolor sit amet, consectetur adipiscing elit."],
+    ["", "n/a", "N/A.", "None", "TODO", "TBD", "- TODO: write this", "not applicable", "...", "—", "<insert text here>", "[Describe the data]",
+     "{{ intended_use }}", "More Information Needed", "<!-- what is it for? -->", "# ", "Lorem ipsum dolor sit amet, consectetur adipiscing elit."],
 )  # fmt: skip
 def test_what_holds_a_place_says_nothing(text: str) -> None:
     assert one(text).words <= 2 and one(text).shortfall(3)
@@ -40,7 +40,7 @@ def test_few_words_the_same_words_and_the_words_of_another_section_are_no_substa
 
 def test_similarity_is_the_share_of_runs_of_three_words() -> None:
     # abc bcd cde against abc bcd cdf: two of four
-    assert prose.similarity("a b c d e".split(), "a b c d f".split()) == pytest.approx(0.5)
+    assert prose.similarity(list("abcde"), list("abcdf")) == pytest.approx(0.5)
     assert prose.similarity(["a"], ["a"]) == 1.0 and prose.similarity([], []) == 0.0
 
 
