@@ -117,10 +117,10 @@ def run_next(name: str, queue: str) -> None:
         try:
             _do(chosen, worker)
         finally:
-            _nudge_waiting(name)
+            nudge_waiting(name)
 
 
-def _nudge_waiting(name: str) -> None:
+def nudge_waiting(name: str) -> None:
     """Tell the workers of each queue of a job that waits for its election: what kept it back may have ended."""
     waiting = Job.objects.filter(name=name, state=JobState.QUEUED, run_after__lte=timezone.now())
     for queue, job_id in waiting.values("queue").annotate(first=Min("pk")).values_list("queue", "first"):

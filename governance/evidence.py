@@ -6,10 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from core.canonical import digest
 from governance.facts import CheckFact, FindingFact, Measured, VersionFacts, measurement_key
-from governance.models import CheckRun, Finding, Measurement, ModelCard
+from governance.models import CheckRun, CheckState, Finding, Measurement, ModelCard
 from registry.models import ModelVersion
 from tracking.models import Run
+
+NO_CARD = digest({"sections": {}})  # what is read where nobody wrote one
 
 
 class Evidence:
@@ -35,9 +38,14 @@ class Evidence:
         self._owners = dict(owners.values_list("pk", "created_by__username"))
 
     def facts(self, version: ModelVersion, runs: Iterable[CheckRun] = ()) -> VersionFacts:
-        """Return a version's facts. runs: those that count for it, of each check one."""
+        """Return a version's facts. runs: those that count for it, of each check one.
+
+        Of a run that read another card than the newest nothing counts: it stands as one that is still to be done.
+        """
         runs = list(runs)
         card = self._cards.get(version.pk)
+        outdated = {run.pk for run in runs if run.card_digest not in ("", card.digest if card else NO_CARD)}
+        counting = [run for run in runs if run.pk not in outdated]
         mlmodel = version.mlmodel or {}
         return VersionFacts(
             present=True,
@@ -48,14 +56,15 @@ class Evidence:
             signature=bool(mlmodel.get("signature")),
             flavors=tuple(sorted(mlmodel.get("flavors") or {})),
             size_bytes=version.size_bytes,
-            measurements={key: value for run in runs for key, value in self._measured.get(run.pk, {}).items()},
-            findings=tuple(found for run in runs for found in self._findings.get(run.pk, ())),
-            checks={
-                run.check_name: CheckFact(
-                    run.check_name, run.state, str(run.pk), run.result_digest, run.error_message, run.tables_digest
-                )
-                for run in runs
-            },
+            measurements={key: value for run in counting for key, value in self._measured.get(run.pk, {}).items()},
+            findings=tuple(found for run in counting for found in self._findings.get(run.pk, ())),
+            checks={run.check_name: _check(run, outdated=run.pk in outdated) for run in runs},
             card=dict(card.sections) if card else {},
             card_digest=card.digest if card else "",
         )
+
+
+def _check(run: CheckRun, *, outdated: bool) -> CheckFact:
+    if outdated:
+        return CheckFact(run.check_name, CheckState.QUEUED, str(run.pk), reason="The card has changed since it was read.")
+    return CheckFact(run.check_name, run.state, str(run.pk), run.result_digest, run.error_message, run.tables_digest)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from core.canonical import canonical, digest, text_digest
 from governance import gate
 from governance.bindings import bindings_for
-from governance.evidence import Evidence
+from governance.evidence import NO_CARD, Evidence
 from governance.facts import CalendarFacts, EvidenceFacts, Facts, ModelFacts, RequestFacts, UnaskedFact, VersionFacts, WaiverFact
 from governance.gate import PinnedPolicy, Verdict, judge
 from governance.models import (
@@ -97,6 +97,12 @@ class Assessment:
     @property
     def unfinished(self) -> list[CheckRun]:
         return [check.run for check in self.checks if check.run.state in gate.RUNNING_STATES]
+
+    @property
+    def outdated(self) -> list[RequestCheck]:
+        """The checks that read a card which has changed since."""
+        now = {"candidate": self.facts.version.card_digest, "champion": self.facts.champion.card_digest}
+        return [check for check in self.checks if check.run.card_digest not in ("", now[check.role] or NO_CARD)]
 
     @property
     def pinned(self) -> list[PinnedPolicy]:

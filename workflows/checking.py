@@ -74,6 +74,10 @@ def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
     run = check_commands.start_check(run_id=run_id, worker=worker, isolation=kept_apart.value)
     if run is None:
         return
+    if missing := check_commands.without_result(run):
+        message = f"It reads what {', '.join(missing)} measured, which ended without a result. Run the checks again."
+        _finish(run, worker, CheckResult(state=CheckState.ERROR, error_code="nothing_to_rest_on", error_message=message))
+        return
 
     def heartbeat(progress: Progress, state: CheckState = CheckState.RUNNING) -> bool:
         shown = check_commands.report_progress(
@@ -108,7 +112,7 @@ def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
 class _Prepared:
     """What lies ready for a run. champion: the files of what it is compared with, and what answers for them."""
 
-    model: Path
+    model: Path | None
     dataset: Path | None
     others: Mapping[str, Path]
     answering: Environment | None
@@ -122,9 +126,9 @@ class _Prepared:
 
 def _prepare(run: CheckRun, folder: Path, tell: Callable[[str], object]) -> _Prepared:
     """Lay out files and provide environments. Raises EnvironmentFailed."""
-    model, champion = _model_files(run.version, folder / "model"), None
-    answering = None
-    if catalogue.asks_model(run.check_name):
+    model = _model_files(run.version, folder / "model") if catalogue.needs_model(run.check_name) else None
+    champion = answering = None
+    if model is not None and catalogue.asks_model(run.check_name):
         answering = environments.provide(environments.asked_by(model), builder(), tell)
         if run.compared_with is not None:
             files = _model_files(run.compared_with, folder / "champion")
@@ -147,6 +151,8 @@ def settle_orphans() -> int:
         if f"check:{run.pk}" not in working:
             _orphaned(run)
             count += 1
+    if count:
+        jobs.nudge_waiting(check_commands.RUN_CHECK)  # what rests on them need not wait any longer
     for name, states in ((ADVANCE, ["checking"]), (EXECUTE, ["approved", "executing"])):
         waiting = PromotionRequest.objects.filter(state__in=states, updated_at__lt=before).values_list("pk", flat=True)
         for request_id in waiting:
@@ -179,6 +185,7 @@ def _spec(run: CheckRun) -> dict[str, Any]:
         "parameters": run.parameters,
         "seed": _SEED,
         "dataset": {"name": str(dataset), "target": dataset.target} if dataset else None,
+        **check_commands.read_besides(run),
     }
 
 

@@ -14,7 +14,7 @@ from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from core.models import JobState
-from governance.models import CheckRun
+from governance.models import UNFINISHED, CheckRun
 
 _LOCK = 0x436865636B  # "Check"
 
@@ -45,11 +45,15 @@ def next_check(queue: str) -> int | None:
 
 
 def _waiting(queue: str) -> QuerySet[CheckRun, tuple[int, str, object, int, int | None]]:
-    """Return the oldest of each submitter for each model: only these can be next, however many wait behind them."""
+    """Return the oldest of each submitter for each model: only these can be next, however many wait behind them.
+
+    One that rests on a run which has not ended yet is not there at all, so it holds up nobody.
+    """
     oldest = Window(RowNumber(), partition_by=[F("requested_by"), F("version__model_id")], order_by=[F("created_at"), F("pk")])
     due = Q(job__state=JobState.QUEUED, job__queue=queue, job__run_after__lte=timezone.now())
     return (
         CheckRun.objects.filter(due)
+        .exclude(pk__in=CheckRun.objects.filter(rests_on__state__in=UNFINISHED).values("pk"))
         .annotate(turn=oldest)
         .filter(turn=1)
         .values_list("job_id", "requested_by", "created_at", "version__model_id", "version__model__owner_team_id")

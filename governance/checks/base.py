@@ -56,6 +56,19 @@ class Table:
 Result = Measurement | Finding | Table
 
 
+@dataclass(frozen=True)
+class SiblingMeasurement:
+    """A number that another check of the same policy measured on the same version. run: the id of its check run."""
+
+    check: str
+    run: str
+    metric: str
+    slice: str
+    value: float
+    ci_low: float | None = None
+    ci_high: float | None = None
+
+
 class Check(Protocol):
     """A frozen dataclass: its fields are the policy's parameters, `run` measures.
 
@@ -63,8 +76,10 @@ class Check(Protocol):
     that older evidence is not mistaken for fresh. needs_model: the model's files. needs_dataset: an evaluation set. A check that looks at
     the files alone says `asks_model: ClassVar[bool] = False`: the model's environment is then not needed, and the model not started.
     One that asks it in a second, fresh process too says `asks_again: ClassVar[bool] = True` (`subject.again`), and one that compares
-    with the version in the place that is asked for `compares: ClassVar[bool] = True` (`subject.champion`). One that needs a graphics
-    processor says `resource_class: ClassVar[str] = "gpu"`.
+    with the version in the place that is asked for `compares: ClassVar[bool] = True` (`subject.champion`). One that reads the model card
+    says `reads_card: ClassVar[bool] = True` (`subject.card`, `subject.earlier_card`), and is asked for again when the card changes; one
+    that reads what the other checks of its policy measured `reads_measurements: ClassVar[bool] = True` (`subject.measured`), and begins
+    when these have ended. One that needs a graphics processor says `resource_class: ClassVar[str] = "gpu"`.
     """
 
     name: ClassVar[str]

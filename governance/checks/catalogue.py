@@ -70,6 +70,17 @@ def asks_again(name: str) -> bool:
     return bool(getattr(available().get(name), "asks_again", False))
 
 
+def needs_model(name: str) -> bool:
+    """Return whether a check reads the model's files; of one that is not installed here nobody knows, and it gets them."""
+    check = available().get(name)
+    return check is None or check.needs_model
+
+
+def reads_measurements(name: str) -> bool:
+    """Return whether a check reads what the other checks of its policy measured."""
+    return bool(getattr(available().get(name), "reads_measurements", False))
+
+
 def parameters_schema(check: type[Check]) -> dict[str, Any]:
     """Return the JSON Schema of a check's parameters."""
     return {"title": check.name, "description": (check.__doc__ or "").strip(), **parameters.schema(check)}

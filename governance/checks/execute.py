@@ -1,7 +1,8 @@
 """Run one check in this process and write what it measured: the entry point of the sandbox's child.
 
 `python -m governance.checks.execute SPEC_JSON OUT_DIR [NAME:READ_FD:WRITE_FD ...]`. SPEC_JSON is a file with {check, parameters, model_dir,
-champion_dir, dataset: {path, target, favourable, name} or null, others: {name: path}, seed}. OUT_DIR receives `progress.jsonl`, and at the end `result.json`, moved
+champion_dir, dataset: {path, target, favourable, name} or null, others: {name: path}, seed, card: {section: text}, earlier_card:
+{section: text}, measured: [{check, run, metric, slice, value, ci_low, ci_high}]}. OUT_DIR receives `progress.jsonl`, and at the end `result.json`, moved
 into place in one step. The descriptors lead to predictors, of the `model`, of the same model `again`, and of the `champion`: no code of a
 model runs here, so it cannot write the result.
 The exit status is 0 when a result was written, whatever it says.
@@ -23,7 +24,7 @@ from types import MappingProxyType
 from typing import Any
 
 from governance.checks import catalogue
-from governance.checks.base import Cell, CheckError, Finding, Measurement, NotApplicable, Result, Table
+from governance.checks.base import Cell, CheckError, Finding, Measurement, NotApplicable, Result, SiblingMeasurement, Table
 from governance.checks.model import Predictor, Remote
 from governance.checks.subject import DatasetSpec, Subject
 
@@ -96,6 +97,9 @@ def _subject(spec: Mapping[str, Any], progress: Progress, predictors: Mapping[st
         predictors.get("model"),
         {name: Path(path) for name, path in (spec.get("others") or {}).items()},
         predictors.get("again"),
+        card=spec.get("card") or {},
+        earlier_card=spec.get("earlier_card") or {},
+        measured=tuple(SiblingMeasurement(**row) for row in spec.get("measured") or ()),
     )
     if champion_dir:
         subject.champion = Subject(

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from governance.checks.base import MissingColumn, MissingInput, ModelPredictFailed, UnreadableInput, UnsuitableData
+from governance.checks.base import (
+    MissingColumn,
+    MissingInput,
+    ModelPredictFailed,
+    SiblingMeasurement,
+    UnreadableInput,
+    UnsuitableData,
+)
 from governance.checks.model import Label, Model, Predictor
 
 if TYPE_CHECKING:
@@ -62,7 +69,8 @@ class Subject:
 
     model_path: its files, to be read and never loaded here. predictor: what answers for it; second: what answers for it in another fresh
     process, for checks that ask again. others: where further data sets lie, by the names that the check's parameters give them.
-    champion: the version to compare with, on the same rows and seed; None if there is none.
+    champion: the version to compare with, on the same rows and seed; None if there is none. card, earlier_card: the sections of the
+    version's model card and of the newest one before it, as text by name. measured: what the other checks of the policy measured.
 
     Attributes raise CheckError: MissingInput, MissingColumn, UnreadableInput, ModelLoadFailed, ModelPredictFailed.
     """
@@ -75,6 +83,9 @@ class Subject:
     others: Mapping[str, Path] = field(default_factory=dict)
     second: Predictor | None = None
     champion: Subject | None = None
+    card: Mapping[str, str] = field(default_factory=dict)
+    earlier_card: Mapping[str, str] = field(default_factory=dict)
+    measured: tuple[SiblingMeasurement, ...] = ()
 
     @property
     def model_dir(self) -> Path:

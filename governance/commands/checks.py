@@ -18,6 +18,7 @@ from core.canonical import digest
 from core.errors import Conflict, Invalid, NotFound
 from governance.checks import catalogue, parameters
 from governance.checks.base import Check
+from governance.evidence import NO_CARD
 from governance.models import (
     AT_WORK,
     GRAVE,
@@ -28,6 +29,7 @@ from governance.models import (
     EvidenceTable,
     Finding,
     Measurement,
+    ModelCard,
     ResourceClass,
 )
 from governance.policy import CheckRequest, CompiledPolicy
@@ -58,14 +60,22 @@ def resolve_checks(policy: CompiledPolicy, parameters: Mapping[str, Any]) -> lis
     return [_resolved(request.resolved(values)) for request in policy.checks]
 
 
-def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck, champion: ModelVersion | None = None) -> CheckRun:
+def queue_check(
+    *,
+    actor: Actor,
+    version: ModelVersion,
+    check: ResolvedCheck,
+    champion: ModelVersion | None = None,
+    siblings: Sequence[CheckRun] = (),
+) -> CheckRun:
     """Return the check run for these inputs: one that is there already, or a new one in the queue.
 
-    champion: what a check that compares is to compare with. Runs in the caller's transaction. A run that ended in an error is not reused.
+    champion: what a check that compares is to compare with. siblings: the runs whose measurements one that reads these is to read. Runs
+    in the caller's transaction. A run that ended in an error is not reused.
     """
     kind = catalogue.available().get(check.name)
     compared = champion if getattr(kind, "compares", False) and champion is not None and champion.content_digest else None
-    given = {
+    given: dict[str, Any] = {
         "check": check.name,
         "revision": check.revision,
         "parameters": dict(check.parameters),
@@ -76,9 +86,16 @@ def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck, ch
         given["others"] = {parameter: other.digest for parameter, other in check.others.items()}
     if compared is not None:
         given["compared_with"] = compared.content_digest
+    card = _cards(version) if getattr(kind, "reads_card", False) else _Cards()
+    given |= card.given
+    rests_on = {run.pk: run for run in siblings} if getattr(kind, "reads_measurements", False) else {}
+    if rests_on:
+        given["rests_on"] = sorted(run.inputs_digest for run in rests_on.values())
     inputs = digest(given)
     existing = CheckRun.objects.filter(inputs_digest=inputs, state__in=LIVE).first()
     if existing is not None:
+        if existing.state == CheckState.QUEUED and rests_on:
+            existing.rests_on.set(rests_on.values())  # one of them may have been run again meanwhile
         return existing
     run_id = uuid.uuid4()
     needs = _resource_class(kind, version)
@@ -94,10 +111,13 @@ def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck, ch
                 check_revision=check.revision,
                 parameters=dict(check.parameters),
                 dataset_version=check.dataset,
+                card_digest=card.digest,
+                earlier_card=card.earlier,
                 content_digest=version.content_digest,
                 inputs_digest=inputs,
                 requested_by=actor.username,
             )
+            run.rests_on.set(rests_on.values())
     except IntegrityError:  # another request asked for the same at the same instant; theirs serves both
         return CheckRun.objects.get(inputs_digest=inputs, state__in=LIVE)
     audit.record(
@@ -105,9 +125,45 @@ def queue_check(*, actor: Actor, version: ModelVersion, check: ResolvedCheck, ch
         Event.CHECK_QUEUED,
         subject=("check_run", run.pk),
         scope=f"model:{version.model_id}",
-        after={"check": check.name, "version": version.number, "inputs": inputs},
+        after={
+            "check": check.name,
+            "version": version.number,
+            "inputs": inputs,
+            **({"card": card.digest} if card.digest else {}),
+            **({"rests_on": [str(pk) for pk in rests_on]} if rests_on else {}),
+        },
     )
     return run
+
+
+@transaction.atomic
+def queue_on_new_card(*, actor: Actor, version: ModelVersion, run: CheckRun) -> CheckRun:
+    """Return the run that measures the same as one before it, with the card of now; a new one, or one that is there already."""
+    kind = catalogue.available().get(run.check_name)
+    revision = kind.revision if kind is not None else run.check_revision
+    check = ResolvedCheck(run.check_name, revision, run.parameters, run.dataset_version, further_datasets(run))
+    return queue_check(actor=actor, version=version, check=check, champion=run.compared_with, siblings=list(run.rests_on.all()))
+
+
+@dataclass(frozen=True)
+class _Cards:
+    """What a run reads of cards: the digest of the version's own, empty if it reads none, and the newest of the versions before."""
+
+    digest: str = ""
+    earlier: ModelCard | None = None
+
+    @property
+    def given(self) -> dict[str, str]:
+        own = {"card": self.digest} if self.digest else {}
+        return own | ({"earlier_card": self.earlier.digest} if self.earlier else {})
+
+
+def _cards(version: ModelVersion) -> _Cards:
+    own = version.cards.order_by("-revision").first()
+    before = ModelCard.objects.filter(
+        version__model=version.model_id, version__number__lt=version.number, version__deleted_at__isnull=True
+    )
+    return _Cards(own.digest if own else NO_CARD, before.order_by("-version__number", "-revision").first())
 
 
 def _resource_class(kind: type[Check] | None, version: ModelVersion) -> ResourceClass:
@@ -115,7 +171,9 @@ def _resource_class(kind: type[Check] | None, version: ModelVersion) -> Resource
     said = getattr(kind, "resource_class", None)
     if said is not None:
         return ResourceClass(said)
-    light = kind is not None and not catalogue.asks_model(kind.name) and version.size_bytes <= settings.CHECK_LIGHT_BYTES
+    light = kind is not None and not catalogue.asks_model(kind.name)
+    if kind is not None and kind.needs_model and version.size_bytes > settings.CHECK_LIGHT_BYTES:
+        light = False
     return ResourceClass.LIGHT if light else ResourceClass.CPU
 
 
@@ -140,8 +198,37 @@ def start_check(*, run_id: str, worker: str, isolation: str) -> CheckRun | None:
     if not taken:
         return None
     return CheckRun.objects.select_related(
-        "version__model", "compared_with", "dataset_version__dataset", "dataset_version__blob"
+        "version__model", "compared_with", "dataset_version__dataset", "dataset_version__blob", "earlier_card"
     ).get(pk=run_id)
+
+
+def without_result(run: CheckRun) -> list[str]:
+    """Return the checks that a run rests on and that ended without a result."""
+    ended = run.rests_on.exclude(state__in=[*MEASURED, CheckState.SKIPPED])
+    return sorted(set(ended.values_list("check_name", flat=True)))
+
+
+def read_besides(run: CheckRun) -> dict[str, Any]:
+    """Return what a check is given besides files: the sections of the cards, and what the runs that it rests on measured."""
+    given: dict[str, Any] = {}
+    if run.card_digest:
+        own = run.version.cards.filter(digest=run.card_digest).first()
+        given["card"] = own.sections if own else {}
+        given["earlier_card"] = run.earlier_card.sections if run.earlier_card else {}
+    rows = Measurement.objects.filter(run__carries=run, value__isnull=False).select_related("run")
+    measured = [
+        {
+            "check": row.run.check_name,
+            "run": str(row.run_id),
+            "metric": row.metric,
+            "slice": row.slice,
+            "value": row.value,
+            "ci_low": row.ci_low,
+            "ci_high": row.ci_high,
+        }
+        for row in rows.order_by("run__check_name", "pk")
+    ]
+    return {**given, "measured": measured} if measured else given
 
 
 def report_progress(

@@ -44,8 +44,10 @@ class ResourceClass(models.TextChoices):
 class CheckRun(models.Model):
     """One execution of a check on one content. A finished one is never changed.
 
-    ``inputs_digest`` covers check, revision, parameters, content, data sets and what it is compared with: equal inputs may reuse an
-    earlier result. ``resource_class`` and ``job`` say which workers may take it up, and through which row of the queue.
+    ``inputs_digest`` covers check, revision, parameters, content, data sets, what it is compared with, the cards it reads and what it rests
+    on: equal inputs may reuse an earlier result. ``resource_class`` and ``job`` say which workers may take it up, and through which row
+    of the queue. ``rests_on`` are the runs whose measurements it reads: it is taken up once they have ended. ``card_digest`` is of the
+    card that it reads, empty if it reads none; ``earlier_card`` is the newest of the versions before.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -55,6 +57,9 @@ class CheckRun(models.Model):
     parameters = models.JSONField(default=dict)
     dataset_version = models.ForeignKey(DatasetVersion, null=True, on_delete=models.PROTECT, related_name="check_runs")
     compared_with = models.ForeignKey(ModelVersion, null=True, on_delete=models.PROTECT, related_name="+")  # the champion of then
+    rests_on = models.ManyToManyField("self", symmetrical=False, related_name="carries")
+    card_digest = models.CharField(max_length=71, blank=True, default="")
+    earlier_card = models.ForeignKey("ModelCard", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     content_digest = models.CharField(max_length=71)
     inputs_digest = models.CharField(max_length=71)
     resource_class = models.CharField(max_length=5, choices=ResourceClass.choices, default=ResourceClass.CPU)

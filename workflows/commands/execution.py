@@ -20,7 +20,7 @@ from workflows.commands import break_glass, re_reviews
 from workflows.gatekeeping import requirement_details
 from workflows.lifecycle import asked, lock, locked_request, move, wake
 from workflows.models import PromotionRequest, RequestKind
-from workflows.steps import approve_if_satisfied, queue_checks, told
+from workflows.steps import approve_if_satisfied, follow_cards, queue_checks, told
 
 
 @transaction.atomic
@@ -32,6 +32,9 @@ def advance_request(*, actor: Actor = SYSTEM, request_id: int) -> None:
     if _follow_champion(actor, request):
         return
     assessment = assess(request)
+    if assessment.outdated:
+        _follow_cards(actor, request, assessment)
+        return
     if request.state == "checking":
         if assessment.unfinished:
             return
@@ -140,8 +143,10 @@ def _still_holds(request: PromotionRequest, assessment: Assessment) -> bool:
     return assessment.verdict.satisfied and request.subject_digest == decided_on(request.version) and not _champion_moved(request)
 
 
-def _reopen(actor: Actor, request: PromotionRequest, assessment: Assessment) -> None:
-    reasons = "; ".join(f"{r.title}: {r.reason}" for r in assessment.verdict.blocking) or "what holds the place changed"
+def _reopen(
+    actor: Actor, request: PromotionRequest, assessment: Assessment, otherwise: str = "what holds the place changed"
+) -> None:
+    reasons = "; ".join(f"{r.title}: {r.reason}" for r in assessment.verdict.blocking) or otherwise
     move(actor, request, "no_longer_satisfied", Event.PROMOTION_REOPENED, reason=reasons[:1000])
     task_rows.follow(request, assessment)
     notifications.tell(asked(assessment), request, "review", f"{request.reference} is back in review: {reasons}")
@@ -179,6 +184,17 @@ def _follow_champion(actor: Actor, request: PromotionRequest) -> bool:
         move(actor, request, "checks_started", Event.PROMOTION_CHECKS_STARTED)
     wake(request.pk)
     return True
+
+
+def _follow_cards(actor: Actor, request: PromotionRequest, assessment: Assessment) -> None:
+    """Have the card read again that was changed, and judge the request later; an approved one goes back to review for it."""
+    if request.state == "approved":
+        _reopen(actor, request, assessment, "the model card was changed, and is to be read again")
+        return
+    follow_cards(actor, request, assessment)
+    if request.state == "in_review":
+        move(actor, request, "checks_started", Event.PROMOTION_CHECKS_STARTED, reason="the model card was changed")
+    wake(request.pk)
 
 
 def _tally(assessment: Assessment) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from governance.checks.performance import Performance
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = [
-    "artifact-scan", "dependencies", "drift", "explainability", "fairness", "performance", "reproducibility", "robustness",
+    "artifact-scan", "dependencies", "drift", "explainability", "fairness", "model-card", "performance", "reproducibility", "robustness",
     "signature-schema", "text-generation",
 ]  # fmt: skip
 

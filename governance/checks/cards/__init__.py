@@ -1,0 +1,1 @@
+"""What a model card says: its sections, and the numbers it claims."""
