@@ -106,6 +106,11 @@ _METRICS = {
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R squared",
+    "mape": "MAPE",
+    "map": "MAP",
+    "mrr": "MRR",
+    "cohen_kappa": "Cohen\u2019s kappa",
+    "roc_auc.hand_till": "Hand and Till\u2019s M",
     "demographic_parity_ratio": "Parity ratio",
     "demographic_parity_difference": "Parity difference",
     "equalized_odds_difference": "Equalised odds difference",
@@ -147,7 +152,13 @@ _LOWER_IS_BETTER = (
     "brier",
     "rmse",
     "mae",
+    "mape",
+    "median_absolute_error",
+    "max_error",
     "false_positive_rate",
+    "calibration_error",
+    "calibration_difference",
+    "predictive_parity_difference",
     "expected_calibration_error",
     "demographic_parity_difference",
     "equal_opportunity_difference",
@@ -160,6 +171,10 @@ _HIGHER_IS_BETTER = (
     "f1",
     "mcc",
     "r2",
+    "map",
+    "mrr",
+    "cohen_kappa",
+    "roc_auc.hand_till",
     "accuracy",
     "balanced_accuracy",
     "precision",
@@ -167,8 +182,12 @@ _HIGHER_IS_BETTER = (
     "specificity",
     "demographic_parity_ratio",
     "equalized_odds_ratio",
+    "equal_opportunity_ratio",
+    "predictive_parity_ratio",
+    "positive_predictive_value",
     "impact_ratio",
 )
+_AGAINST = ".difference"  # of this version and the champion
 _LIMIT_SIGN = {"at_least": "≥", "at_most": "≤", "equal": ""}
 
 
@@ -228,7 +247,9 @@ def target(kind: str, name: str) -> str:
 
 def metric(name: str) -> str:
     """Return a metric's title."""
-    return _METRICS.get(name) or sentence(name)
+    base = name.removesuffix(_AGAINST)
+    title = _METRICS.get(base) or sentence(base)
+    return title if base == name else f"{title}, less the champion\u2019s"
 
 
 def column(name: str) -> str:
@@ -277,6 +298,7 @@ def judged_change(name: str, before: float | None, after: float | None) -> tuple
     text = signed(change)
     if float(f"{change:.3f}") == 0:
         return "no change", ""
+    name = name.removesuffix(_AGAINST)
     better = name in _HIGHER_IS_BETTER if change > 0 else name in _LOWER_IS_BETTER
     worse = name in _LOWER_IS_BETTER if change > 0 else name in _HIGHER_IS_BETTER
     word = "better" if better else "worse" if worse else ""

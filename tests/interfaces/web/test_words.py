@@ -49,6 +49,7 @@ def test_numbers_are_written_as_people_read_them(value: object, shown: str) -> N
         ("brier", 0.164, 0.167, ("+0.003 worse", "worse")),
         ("brier", 0.167, 0.164, ("−0.003 better", "better")),
         ("demographic_parity_ratio", 0.71, 0.84, ("+0.130 better", "better")),
+        ("brier.difference", 0.01, 0.02, ("+0.010 worse", "worse")),
         ("some_count", 1.0, 2.0, ("+1.000", "")),
         ("roc_auc", 0.5, 0.5, ("no change", "")),
         ("roc_auc", None, 0.5, ("added", "")),
