@@ -18,7 +18,7 @@ from core.errors import Invalid
 from core.models import User
 from governance.bindings import in_force_or_to_come
 from governance.checks import catalogue
-from governance.commands.checks import resolve_checks
+from governance.commands.checks import reported_checks, resolve_checks
 from governance.documents import DocumentError, Marks, Mistake, Path, loaded, mistake
 from governance.models import Binding, ParameterSet, PolicyRevision
 from governance.policy import (
@@ -221,6 +221,7 @@ def _wrong_values(policy: CompiledPolicy, values: Mapping[str, Any], marks: Mark
 def _wrong_checks(policy: CompiledPolicy, values: Mapping[str, Any], marks: Marks, path: Path) -> Iterator[Mistake]:
     try:
         resolve_checks(policy, values)
+        reported_checks(policy, values)
     except Invalid as error:
         yield mistake(marks, path, error.message)
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from core.canonical import canonical, digest, text_digest
 from governance import evidence, gate
 from governance.bindings import bindings_for
-from governance.facts import CalendarFacts, Facts, ModelFacts, RequestFacts, UnaskedFact, VersionFacts, WaiverFact
+from governance.facts import REPORTED, CalendarFacts, Facts, ModelFacts, RequestFacts, UnaskedFact, VersionFacts, WaiverFact
 from governance.gate import PinnedPolicy, Verdict, judge
 from governance.models import (
     MEASURED,
@@ -91,6 +91,11 @@ class Assessment:
         return [check.run for check in self.checks if check.run.state in gate.RUNNING_STATES]
 
     @property
+    def awaited(self) -> list[str]:
+        """The checks that policies which can block take from elsewhere and that nobody has reported yet."""
+        return [name for policy in self.enforced for name in gate.awaited(policy, self.facts)]
+
+    @property
     def pinned(self) -> list[PinnedPolicy]:
         """The policies as the gate takes them."""
         return _compiled(self.pins)
@@ -118,7 +123,7 @@ def assess(request: PromotionRequest) -> Assessment:
     gathered = evidence.gather([v for v in (version, champion) if v is not None], runs)
     own, other = gathered[version.pk], gathered[champion.pk] if champion is not None else VersionFacts()
     policies = frozenset(pin.policy for pin in pins)
-    makers = makers_of(version, requested_by=request.requested_by)
+    makers = makers_of(version, requested_by=request.requested_by, request=request.pk)
     waivers = _waivers(version, policies, makers, now)
     findings = open_finding_facts(request.model, now)
     references = [pin.reference() for pin in pins]
@@ -166,9 +171,11 @@ def foresee(version: ModelVersion, *, target_kind: str, target: str, bindings: S
     pins = tuple(pin_of(binding) for binding in bindings)
     champion = holder(version.model, target_kind=target_kind, target=target)
     versions = [version] + ([champion] if champion is not None and champion.pk != version.pk else [])
-    runs: dict[int, dict[str, CheckRun]] = {v.pk: {} for v in versions}
+    runs: dict[int, dict[tuple[str, str], CheckRun]] = {v.pk: {} for v in versions}
+    elsewhere = {check.check for pin in pins for check in pin.compiled.checks if check.source == REPORTED}
     for run in CheckRun.objects.filter(version__in=versions, state__in=MEASURED).order_by("finished_at"):
-        runs[run.version_id][run.check_name] = run
+        if run.source != REPORTED or run.check_name in elsewhere:
+            runs[run.version_id][run.check_name, run.source] = run
     gathered = evidence.gather(versions, {pk: list(by_name.values()) for pk, by_name in runs.items()})
     own = gathered[version.pk]
     other = gathered[champion.pk] if champion is not None and champion.pk != version.pk else VersionFacts()

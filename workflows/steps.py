@@ -11,12 +11,14 @@ from workflows import task_rows
 from workflows.assessment import Assessment, pins_of, store_decision
 from workflows.lifecycle import EXECUTE, move
 from workflows.models import PromotionRequest, RequestCheck
+from workflows.reported import follow_reports
 
 
 def queue_checks(actor: Actor, request: PromotionRequest) -> None:
     """Queue what the pinned policies ask to be measured, on the candidate and, for comparison, on the champion.
 
-    What lies in a store that is not kept here cannot be measured. In the caller's transaction.
+    What lies in a store that is not kept here cannot be measured. What pipelines elsewhere report is taken as far as it is there. In the
+    caller's transaction.
     """
     compared = [("candidate", request.version), ("champion", request.champion)]
     subjects = [(role, version) for role, version in compared if version is not None and version.content_digest]
@@ -26,6 +28,7 @@ def queue_checks(actor: Actor, request: PromotionRequest) -> None:
                 other = request.champion if role == "candidate" else None
                 run = queue_check(actor=actor, version=version, check=check, champion=other)
                 RequestCheck.objects.get_or_create(request=request, run=run, defaults={"role": role})
+    follow_reports(request)
 
 
 def approve_if_satisfied(actor: Actor, request: PromotionRequest, assessment: Assessment) -> None:

@@ -41,15 +41,25 @@ class ResourceClass(models.TextChoices):
     GPU = "gpu"
 
 
+class CheckSource(models.TextChoices):
+    """Who measured: a worker of this installation, in the sandbox, or a pipeline elsewhere, as it says."""
+
+    WORKER = "worker"
+    REPORTED = "reported"
+
+
 class CheckRun(models.Model):
     """One execution of a check on one content. A finished one is never changed.
 
     ``inputs_digest`` covers check, revision, parameters, content, data sets and what it is compared with: equal inputs may reuse an
-    earlier result. ``resource_class`` and ``job`` say which workers may take it up, and through which row of the queue.
+    earlier result. ``resource_class`` and ``job`` say which workers may take it up, and through which row of the queue. One with
+    the source ``reported`` was measured elsewhere: it has a ``Report``, and is signed if ``signed_by`` is the id of a ``SigningKey``.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="check_runs", db_index=False)
+    source = models.CharField(max_length=8, choices=CheckSource.choices, default=CheckSource.WORKER)
+    signed_by = models.CharField(max_length=71, blank=True, default="")
     check_name = models.CharField(max_length=100)
     check_revision = models.CharField(max_length=40)
     parameters = models.JSONField(default=dict)

@@ -1,12 +1,13 @@
-"""Read what the child left in its folder, which a hostile model may have written."""
+"""Read what a check found: what the child left in its folder, which a hostile model may have written, or what a pipeline reported."""
 
 from __future__ import annotations
 
 import math
 import os
 import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -19,15 +20,23 @@ MOST_TABLES = 50
 MOST_ROWS = 5000
 _PROGRESS_TAIL_BYTES = 4096
 
+# As long as the columns that keep them.
+_Key = Annotated[str, msgspec.Meta(max_length=100)]
 _Name = Annotated[str, msgspec.Meta(max_length=200)]
+_Method = Annotated[str, msgspec.Meta(max_length=300)]
+_Place = Annotated[str, msgspec.Meta(max_length=1500)]
 _Text = Annotated[str, msgspec.Meta(max_length=2000)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 _Cell = _Text | _Whole | float | None
 
 
+_Given = Iterable[Mapping[str, Any]]
+_MEASUREMENT: dict[str, Any] = {"slice": "", "n": None, "ci_low": None, "ci_high": None, "method": ""}
+
+
 class InvalidResult(Exception):
-    """The child's result is not what a check can write."""
+    """The result is not what a check can write."""
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -35,24 +44,24 @@ class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class _Measurement(_Strict, frozen=True):
-    metric: _Name
+    metric: _Key
     value: float | None
     slice: _Name
     n: _Count | None
     ci_low: float | None
     ci_high: float | None
-    method: _Text
+    method: _Method
 
 
 class _Finding(_Strict, frozen=True):
-    rule: _Name
+    rule: _Key
     severity: Literal["info", "low", "medium", "high", "critical"]
-    location: _Text
+    location: _Place
     message: _Text
 
 
 class _Table(_Strict, frozen=True):
-    name: _Name
+    name: _Key
     title: _Name
     columns: Annotated[tuple[_Name, ...], msgspec.Meta(max_length=64)]
     rows: Annotated[tuple[tuple[_Cell, ...], ...], msgspec.Meta(max_length=MOST_ROWS)]
@@ -99,6 +108,31 @@ def read_result(path: Path, limit_bytes: int) -> Result | None:
         document = msgspec.json.decode(raw, type=_Document, strict=True)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as cause:
         raise InvalidResult(str(cause)[:500]) from cause
+    return _result(document)
+
+
+def reported_result(measurements: _Given, findings: _Given, tables: _Given) -> Result:
+    """Return what was measured elsewhere, if it is within the bounds of what the child may write. Raises InvalidResult with the reason.
+
+    Rows are JSON objects; members that may be empty may be left out.
+    """
+    given: dict[str, Any] = {
+        "status": "completed",
+        "error": None,
+        "measurements": [{**_MEASUREMENT, **each} for each in measurements],
+        "findings": [{"location": "", **each} for each in findings],
+        "tables": [{"title": "", **each} for each in tables],
+        "environment": {},
+        "seconds": 0.0,
+    }
+    try:
+        document = msgspec.convert(given, type=_Document, strict=True)
+    except (msgspec.ValidationError, RecursionError) as cause:
+        raise InvalidResult(str(cause)[:500]) from cause
+    return _result(document)
+
+
+def _result(document: _Document) -> Result:
     _check(document)
     return Result(
         document.status == "skipped",
@@ -119,11 +153,21 @@ def _check(document: _Document) -> None:
     for each in document.measurements:
         if not all(value is None or math.isfinite(value) for value in (each.value, each.ci_low, each.ci_high)):
             raise InvalidResult(f"{each.metric} is not a finite number")
+    _once([f"{each.metric}[{each.slice}]" for each in document.measurements], "measurement")
+    _once([table.name for table in document.tables], "table")
     for table in document.tables:
         if any(len(row) != len(table.columns) for row in table.rows):
             raise InvalidResult(f"a row of the table {table.name} has another length than its columns")
         if any(isinstance(cell, float) and not math.isfinite(cell) for row in table.rows for cell in row):
             raise InvalidResult(f"the table {table.name} holds a number that is not finite")
+
+
+def _once(names: list[str], what: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidResult(f"the {what} {name} is there twice")
+        seen.add(name)
 
 
 def read_progress(path: Path) -> Progress | None:
