@@ -89,6 +89,8 @@ MEANINGS: dict[Event, str] = {
     Event.CHECK_FINISHED: "a check run ended: its result, or why there is none",
     Event.CHECK_CANCELLED: "a check run was cancelled",
     Event.CHECK_REPORTED: "a pipeline elsewhere reported the result of a check",
+    Event.SIGNING_KEY_REGISTERED: "a public key was registered that reports of a service account may be signed with",
+    Event.SIGNING_KEY_REVOKED: "a key was revoked: nothing signed with it is taken any more",
     Event.PROMOTION_REQUESTED: "a promotion was asked for",
     Event.PROMOTION_DRAFTED: "a promotion was prepared and not yet asked for",
     Event.PROMOTION_REBASED: "a request moved to newer policy revisions; before and after are kept",
