@@ -20,11 +20,7 @@ MOST_TABLES = 50
 MOST_ROWS = 5000
 _PROGRESS_TAIL_BYTES = 4096
 
-# As long as the columns that keep them.
-_Key = Annotated[str, msgspec.Meta(max_length=100)]
 _Name = Annotated[str, msgspec.Meta(max_length=200)]
-_Method = Annotated[str, msgspec.Meta(max_length=300)]
-_Place = Annotated[str, msgspec.Meta(max_length=1500)]
 _Text = Annotated[str, msgspec.Meta(max_length=2000)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
@@ -44,24 +40,24 @@ class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class _Measurement(_Strict, frozen=True):
-    metric: _Key
+    metric: _Name
     value: float | None
     slice: _Name
     n: _Count | None
     ci_low: float | None
     ci_high: float | None
-    method: _Method
+    method: _Text
 
 
 class _Finding(_Strict, frozen=True):
-    rule: _Key
+    rule: _Name
     severity: Literal["info", "low", "medium", "high", "critical"]
-    location: _Place
+    location: _Text
     message: _Text
 
 
 class _Table(_Strict, frozen=True):
-    name: _Key
+    name: _Name
     title: _Name
     columns: Annotated[tuple[_Name, ...], msgspec.Meta(max_length=64)]
     rows: Annotated[tuple[tuple[_Cell, ...], ...], msgspec.Meta(max_length=MOST_ROWS)]
@@ -129,7 +125,18 @@ def reported_result(measurements: _Given, findings: _Given, tables: _Given) -> R
         document = msgspec.convert(given, type=_Document, strict=True)
     except (msgspec.ValidationError, RecursionError) as cause:
         raise InvalidResult(str(cause)[:500]) from cause
+    _fits(document)
     return _result(document)
+
+
+def _fits(document: _Document) -> None:
+    """Refuse what is longer than the columns that keep it."""
+    texts = [(text, most) for m in document.measurements for text, most in ((m.metric, 100), (m.method, 300))]
+    texts += [(text, most) for f in document.findings for text, most in ((f.rule, 100), (f.location, 1500))]
+    texts += [(table.name, 100) for table in document.tables]
+    for text, most in texts:
+        if len(text) > most:
+            raise InvalidResult(f"{text[:40]!r}… is longer than {most} characters")
 
 
 def _result(document: _Document) -> Result:
