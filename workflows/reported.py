@@ -11,7 +11,10 @@ from workflows.models import OPEN_STATES, PromotionRequest, RequestCheck
 
 
 def follow_reports(request: PromotionRequest) -> bool:
-    """Have a request rely on the newest reports, and return whether these are others than before. In the caller's transaction."""
+    """Have a request rely on the newest reports, and return whether these are others than before. In the caller's transaction.
+
+    A report stays until a newer one takes its place, also where its data set has a newer version by now: so do workers' runs.
+    """
     wanted: dict[CheckRun, str] = {}
     for pin in pins_of(request):
         for check in reported_checks(pin.compiled, pin.parameters):
@@ -19,7 +22,8 @@ def follow_reports(request: PromotionRequest) -> bool:
                 run = _newest(version, check) if version is not None else None
                 if run is not None:
                     wanted.setdefault(run, role)
-    gone, _ = request.checks.filter(run__source=CheckSource.REPORTED).exclude(run__in=list(wanted)).delete()
+    replaced = request.checks.filter(run__source=CheckSource.REPORTED, run__check_name__in={run.check_name for run in wanted})
+    gone, _ = replaced.exclude(run__in=list(wanted)).delete()
     made = [
         RequestCheck.objects.get_or_create(request=request, run=run, defaults={"role": role})[1] for run, role in wanted.items()
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from typing import Any
 
@@ -17,9 +18,10 @@ from core.models import AuditEvent, Job, User
 from governance.bindings import bindings_for
 from governance.commands.policies import bind_policy, publish_policy
 from governance.commands.signing_keys import register_key, revoke_key
-from governance.facts import Facts
+from governance.facts import CheckFact, Facts, VersionFacts
 from governance.models import Attestation, CheckRun, Decision, FindingRecord, Measurement, Report, SigningKey
 from registry import commands as registry_commands
+from registry.datasets import register_dataset
 from registry.models import ModelVersion, RegisteredModel
 from tests.cast import ROOT, actor, person
 from tests.signing import new_key, pem, sign, statement
@@ -32,6 +34,7 @@ from workflows.lifecycle import ADVANCE
 from workflows.makers import makers_of
 from workflows.models import PromotionRequest
 from workflows.queries.replays import replayed
+from workflows.rules import snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -191,6 +194,9 @@ def test_the_data_set_that_a_policy_names_must_be_the_reports(world: World, pat:
     assert advance(request) == "checking"
     run, _ = report(pipeline, request.version, dataset="validation@v1")
     assert advance(request) == "in_review"
+    register_dataset(actor=actor(pat), name="validation", stream=io.BytesIO(b"x,y\n1,0\n"), format="csv", target="y", closed=True)
+    report(pipeline, request.version, check="acme/soak-test")
+    assert request.checks.filter(run=run).exists(), "a newer version of the data set takes nothing away"
     by_digest, made = report(pipeline, request.version, dataset_digest=run.dataset_version.digest)
     assert (by_digest, made) == (run, False), "the digest of a registered data set names it"
     with pytest.raises(Invalid) as refused:
@@ -490,6 +496,11 @@ def test_facts_of_before_there_were_reports_are_of_workers() -> None:
     )
     version = msgspec.json.decode(old, type=Facts).version
     assert {version.measurements["a"].source, version.checks["c"].source, version.findings[0].source} == {"worker"}
+    # What older reviewers had before them looks the same; only a report is told as one.
+    parts = snapshot.parts(version, VersionFacts(), content="c", policies=())
+    assert parts["checks.c"] == ["passed", ""]
+    reported = msgspec.structs.replace(version, checks={"c": CheckFact("c", "passed", source="reported", signed_by="k")})
+    assert snapshot.parts(reported, VersionFacts(), content="c", policies=())["checks.c"] == ["passed", "", "reported", "k"]
 
 
 def test_a_rebase_and_a_draft_look_for_reports_too(world: World, pat: User, pipeline: User) -> None:
