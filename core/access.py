@@ -28,6 +28,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     PLATFORM_ADMIN = "platform-admin"
     INCIDENT_RESPONDER = "incident-responder"
+    PIPELINE = "pipeline"
 
 
 class Permission(StrEnum):
@@ -43,6 +44,7 @@ class Permission(StrEnum):
     MODEL_MANAGE = "model:manage"
     DATASET_READ = "dataset:read"
     DATASET_REGISTER = "dataset:register"
+    EVIDENCE_REPORT = "evidence:report"
     PROMOTION_REQUEST = "promotion:request"
     PROMOTION_REVIEW = "promotion:review"
     BREAK_GLASS = "break-glass:use"
@@ -86,6 +88,8 @@ ROLE_GRANTS: dict[str, frozenset[Permission]] = {
     ),
     # Emergency moves are a right of their own: neither administering nor reviewing includes it.
     Role.INCIDENT_RESPONDER: frozenset(_READ_ALL | {Permission.BREAK_GLASS}),
+    # Service accounts of pipelines elsewhere: what they report is seen for what it is. On which models, a grant on each says.
+    Role.PIPELINE: frozenset({Permission.EVIDENCE_REPORT, Permission.DATASET_READ, Permission.POLICY_READ}),
     # The worker's own account: it measures and carries out what people decided; it never reviews.
     SYSTEM_ROLE: frozenset(_READ_ALL | {Permission.MODEL_WRITE}),
 }

@@ -27,9 +27,13 @@ _CEL_KINDS = {"text": "STRING", "number": "DOUBLE", "integer": "INT", "flag": "B
 CONTEXT: dict[str, dict[str, str]] = {
     "Measurement": {
         "metric": "text", "slice": "text", "value": "number", "n": "integer", "ci_low": "number", "ci_high": "number", "method": "text",
+        "source": "text",
     },
-    "Finding": {"check": "text", "rule": "text", "severity": "text", "location": "text", "message": "text"},
-    "Check": {"name": "text", "state": "text", "run": "text", "result": "text", "reason": "text", "tables": "text"},
+    "Finding": {"check": "text", "rule": "text", "severity": "text", "location": "text", "message": "text", "source": "text"},
+    "Check": {
+        "name": "text", "state": "text", "run": "text", "result": "text", "reason": "text", "tables": "text", "source": "text",
+        "signed_by": "text",
+    },
     "Version": {
         "present": "flag", "number": "integer", "digest": "text", "created_by": "text", "run_owner": "text", "signature": "flag",
         "flavors": "list text", "size_bytes": "integer", "measurements": "map Measurement", "findings": "list Finding",

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+WORKER, REPORTED = "worker", "reported"
+
 
 class Measured(msgspec.Struct, frozen=True):
-    """A measurement as the gate sees it. value is never NaN: a metric that could not be computed is absent instead."""
+    """A measurement as the gate sees it. value is never NaN: a metric that could not be computed is absent instead.
+
+    source: ``worker`` or ``reported``, here and below; facts of before there were reports are all of workers.
+    """
 
     metric: str
     value: float
@@ -15,6 +20,7 @@ class Measured(msgspec.Struct, frozen=True):
     ci_low: float | None = None
     ci_high: float | None = None
     method: str = ""
+    source: str = WORKER
 
 
 class FindingFact(msgspec.Struct, frozen=True):
@@ -25,10 +31,14 @@ class FindingFact(msgspec.Struct, frozen=True):
     severity: str
     location: str
     message: str
+    source: str = WORKER
 
 
 class CheckFact(msgspec.Struct, frozen=True):
-    """Where a check that the policy asked for stands; result is the digest of what it found, tables that of its tables alone."""
+    """Where a check that the policy asked for stands; result is the digest of what it found, tables that of its tables alone.
+
+    signed_by: the id of the key that a report's signature was verified with.
+    """
 
     name: str
     state: str
@@ -36,6 +46,8 @@ class CheckFact(msgspec.Struct, frozen=True):
     result: str = ""
     reason: str = ""
     tables: str = ""
+    source: str = WORKER
+    signed_by: str = ""
 
 
 class VersionFacts(msgspec.Struct, frozen=True):

@@ -16,8 +16,8 @@ import msgspec
 
 from governance import staffing
 from governance.expressions import evaluate
-from governance.facts import Facts, UnaskedFact, WaiverFact
-from governance.policy import OBJECTION, UNASKED, CompiledPolicy, Requirement, Step, factor_id
+from governance.facts import REPORTED, CheckFact, Facts, UnaskedFact, WaiverFact
+from governance.policy import OBJECTION, UNASKED, CheckRequest, CompiledPolicy, Requirement, Step, factor_id
 
 # Stored with each decision: a verdict is byte for byte the same only under the revision of the gate that reached it.
 REVISION = 2
@@ -142,10 +142,15 @@ def _judge_one(pinned: PinnedPolicy, facts: Facts) -> list[RequirementResult]:
     facts = facts.seen_by(pinned.binding or policy.name)
     context = policy.language.context(facts, policy.effective(pinned.parameters), policy.reads)
     unfinished = [c.name for c in (*facts.version.checks.values(), *facts.champion.checks.values()) if c.state in RUNNING_STATES]
+    unfinished += [f"a report of {name}" for name in awaited(policy, facts)]
     waivers = {w.requirement: w for w in facts.waivers if w.policy == policy.name} if policy.waivers else {}
     incomplete = _incomplete(policy, facts)
-    results = [_requirement(pinned, item, context, unfinished, incomplete, waivers.get(item.id)) for item in policy.requirements]
-    results += _approvals(pinned, facts, context, unfinished, incomplete)
+    reported = _reported(facts) if incomplete else frozenset[str]()
+    results = [
+        _requirement(pinned, item, context, unfinished, _doubts(item, reported, incomplete), waivers.get(item.id))
+        for item in policy.requirements
+    ]
+    results += _approvals(pinned, facts, context, unfinished, incomplete, bool(reported))
     if objections := [r.reviewer for r in facts.reviews if r.counts and r.verdict in OBJECTIONS]:
         results.append(
             RequirementResult(
@@ -164,8 +169,35 @@ def _judge_one(pinned: PinnedPolicy, facts: Facts) -> list[RequirementResult]:
 
 def _incomplete(policy: CompiledPolicy, facts: Facts) -> str:
     """Return which of the policy's checks did not complete, in words; empty if all did."""
-    states = {c.check: facts.version.checks[c.check].state if c.check in facts.version.checks else "" for c in policy.checks}
+    states = {c.check: found.state if (found := _asked_for(c, facts)) else "" for c in policy.checks}
     return ", ".join(f"{name} {state or 'did not run'}" for name, state in states.items() if state not in MEASURED)
+
+
+def awaited(policy: CompiledPolicy, facts: Facts) -> list[str]:
+    """Return the checks that a policy takes from pipelines elsewhere and that none has reported yet."""
+    return [c.check for c in policy.checks if c.source == REPORTED and _asked_for(c, facts) is None]
+
+
+def _asked_for(check: CheckRequest, facts: Facts) -> CheckFact | None:
+    """Return how a check stands that came from where the policy takes it from: a report is none where a worker is to measure."""
+    found = facts.version.checks.get(check.check)
+    return found if found is not None and found.source == check.source else None
+
+
+def _reported(facts: Facts) -> frozenset[str]:
+    """Return the keys of the measurements, the candidate's and the champion's, that pipelines elsewhere reported."""
+    versions = (facts.version, facts.champion)
+    return frozenset(key for version in versions for key, m in version.measurements.items() if m.source == REPORTED)
+
+
+def _doubts(item: Requirement, reported: frozenset[str], incomplete: str) -> str:
+    """Return which checks a requirement has to wait for.
+
+    "No finding is critical" is true of a check that broke as well: what gains by absence waits for every check. So does what looks
+    at a reported number, or it could stand in for one that a worker would have measured.
+    """
+    replaceable = bool(reported) and (item.any_measurement or not reported.isdisjoint(item.measurements))
+    return incomplete if item.gains_by_absence or replaceable else ""
 
 
 def _requirement(
@@ -173,11 +205,9 @@ def _requirement(
     item: Requirement,
     context: Any,
     unfinished: list[str],
-    incomplete: str,
+    doubted: str,
     waiver: WaiverFact | None,
 ) -> RequirementResult:
-    # "No finding is critical" is true of a check that broke as well: what gains by absence waits for every check.
-    doubted = incomplete if item.gains_by_absence else ""
     state, reason = _evaluated(item, context, unfinished)
     if doubted and state in _PASSING:
         state, reason = _unevaluated(f"not all checks are complete: {doubted}", unfinished)
@@ -265,12 +295,12 @@ def _number(value: Any) -> str:
 
 
 def _approvals(
-    pinned: PinnedPolicy, facts: Facts, context: Any, unfinished: list[str], incomplete: str
+    pinned: PinnedPolicy, facts: Facts, context: Any, unfinished: list[str], incomplete: str, reported: bool
 ) -> list[RequirementResult]:
     """Judge the steps: each person counts for one factor, earlier steps first; a sequential step waits for those before."""
     policy = pinned.policy
     steps = steps_of(policy, facts)
-    applying = [_applies(step, context, unfinished, incomplete) for step in steps]
+    applying = [_applies(step, context, unfinished, incomplete if reported or step.gains_by_absence else "") for step in steps]
     asked = [step for step, (state, _) in zip(steps, applying, strict=True) if state is not State.NOT_APPLICABLE]
     seats = staffing.seats(asked, facts, author=facts.authors.get(pinned.binding, ""))
     results: list[RequirementResult] = []
@@ -288,7 +318,7 @@ def _approvals(
     return results
 
 
-def _applies(step: Step, context: Any, unfinished: list[str], incomplete: str) -> tuple[State, str]:
+def _applies(step: Step, context: Any, unfinished: list[str], doubted: str) -> tuple[State, str]:
     if step.applies_if is None:
         return State.SATISFIED, ""
     outcome = evaluate(step.applies_if, context)
@@ -296,8 +326,8 @@ def _applies(step: Step, context: Any, unfinished: list[str], incomplete: str) -
         return State.SATISFIED, ""
     if outcome.value is not False:
         return _unevaluated(outcome.error, unfinished)
-    if step.gains_by_absence and incomplete:
-        return _unevaluated(f"not all checks are complete: {incomplete}", unfinished)
+    if doubted:
+        return _unevaluated(f"not all checks are complete: {doubted}", unfinished)
     return State.NOT_APPLICABLE, "does not apply to this request"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,7 @@ from core.canonical import text_digest
 from core.documents import DocumentError, Marks, Mistake, loaded, mistake, position, schema_mistakes
 from governance.calendars import CalendarError, Duration, Window, parse_duration, window
 from governance.expressions import Expression, ExpressionError, Language, language
+from governance.facts import WORKER
 from governance.reads import Reads
 from governance.schemas import BINDING_SCHEMA, PARAMETERS_SCHEMA, POLICY_SCHEMA
 
@@ -64,15 +65,21 @@ class Requirement:
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """A check that workers run when a promotion is asked for; strings of the form ``${name}`` stand for parameters."""
+    """A check that workers run when a promotion is asked for, or whose result a pipeline elsewhere reports.
+
+    source: ``worker`` or ``reported``. Strings of the form ``${name}`` stand for parameters.
+    """
 
     check: str
     dataset: str
     parameters: Mapping[str, Any]
+    source: str = WORKER
 
     def resolved(self, values: Mapping[str, Any]) -> CheckRequest:
         """Return the check with parameters put in."""
-        return CheckRequest(self.check, str(_substituted(self.dataset, values)), _substituted(dict(self.parameters), values))
+        return replace(
+            self, dataset=str(_substituted(self.dataset, values)), parameters=_substituted(dict(self.parameters), values)
+        )
 
 
 @dataclass(frozen=True)
@@ -402,7 +409,10 @@ class _Compiler:
             digest=text_digest(self._document),
             language=self.language,
             parameters=parameters,
-            checks=tuple(CheckRequest(c["check"], c.get("dataset", ""), c.get("with", {})) for c in value.get("checks", [])),
+            checks=tuple(
+                CheckRequest(c["check"], c.get("dataset", ""), c.get("with", {}), c.get("source", WORKER))
+                for c in value.get("checks", [])
+            ),
             requirements=tuple(self._requirement(i, item) for i, item in enumerate(value["requirements"])),
             sequential=value.get("order", "sequential") == "sequential",
             steps=self._steps(("steps",), value.get("steps", [])),

@@ -31,6 +31,7 @@ from governance.models import (
     Policy,
     PolicyRevision,
 )
+from governance.reported import ReportRow, reports_of
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class CheckRunRow:
-    """A check run with what it found."""
+    """A check run with what it found; where it was reported, with whence."""
 
     id: UUID
     model: str
@@ -221,6 +222,8 @@ class CheckRunRow:
     compared_with: int | None  # the number of the version that was the champion then
     environment: dict[str, Any]
     requested_by: str
+    source: str
+    report: ReportRow | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -264,7 +267,7 @@ def bill_of_materials(actor: Actor, run_id: UUID | str) -> dict[str, Any]:
 
 
 def detailed(runs: Iterable[CheckRun]) -> list[CheckRunRow]:
-    """Return check runs with their measurements, findings and tables, in three statements for all of them."""
+    """Return check runs with their measurements, findings, tables and reports, in three statements for all, or five with reports."""
     runs = list(runs)
     ids = [run.pk for run in runs]
     measurements: dict[Any, list[MeasurementRow]] = defaultdict(list)
@@ -277,7 +280,8 @@ def detailed(runs: Iterable[CheckRun]) -> list[CheckRunRow]:
     tables: dict[Any, list[TableRow]] = defaultdict(list)
     for t in EvidenceTable.objects.filter(run__in=ids).order_by("pk"):
         tables[t.run_id].append(TableRow(checks[t.run_id], t.name, t.title, t.columns, t.rows))
-    return [_check_run(run, measurements[run.pk], findings[run.pk], tables[run.pk]) for run in runs]
+    reports = reports_of(runs)
+    return [_check_run(run, measurements[run.pk], findings[run.pk], tables[run.pk], reports.get(run.pk)) for run in runs]
 
 
 @dataclass(frozen=True)
@@ -394,7 +398,11 @@ def _binding(row: Binding, now: datetime) -> BindingRow:
 
 
 def _check_run(
-    run: CheckRun, measurements: list[MeasurementRow], findings: list[FindingRow], tables: list[TableRow]
+    run: CheckRun,
+    measurements: list[MeasurementRow],
+    findings: list[FindingRow],
+    tables: list[TableRow],
+    report: ReportRow | None,
 ) -> CheckRunRow:
     dataset = run.dataset_version
     return CheckRunRow(
@@ -405,7 +413,7 @@ def _check_run(
         check_revision=run.check_revision,
         parameters=run.parameters,
         dataset=str(dataset) if dataset else "",
-        dataset_digest=dataset.digest if dataset else "",
+        dataset_digest=dataset.digest if dataset else report.dataset_digest if report else "",
         content_digest=run.content_digest,
         inputs_digest=run.inputs_digest,
         result_digest=run.result_digest,
@@ -420,6 +428,8 @@ def _check_run(
         compared_with=run.compared_with.number if run.compared_with else None,
         environment=run.environment,
         requested_by=run.requested_by,
+        source=run.source,
+        report=report,
         created_at=run.created_at,
         started_at=run.started_at,
         finished_at=run.finished_at,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 NAME = "^[a-z0-9][a-z0-9-]{0,99}$"
+# A check that is not installed here is named after who has it, as in acme/load-test.
+CHECK_NAME = "^[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)?$"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _EXPRESSION = {"type": "string", "minLength": 1}
@@ -78,7 +80,11 @@ POLICY_SCHEMA: dict[str, Any] = {
                 "additionalProperties": False,
                 "required": ["check"],
                 "properties": {
-                    "check": {"type": "string", "pattern": NAME},
+                    "check": {"type": "string", "pattern": CHECK_NAME, "maxLength": 100},
+                    "source": {
+                        "enum": ["worker", "reported"],
+                        "description": "who measures: a worker here unless said otherwise, or a pipeline elsewhere that reports",
+                    },
                     "dataset": _TEXT,
                     "with": {"type": "object"},
                 },

@@ -19,7 +19,8 @@ from core.errors import Invalid
 from core.models import User
 from governance.bindings import in_force_or_to_come
 from governance.checks import catalogue
-from governance.commands.checks import resolve_checks
+from governance.commands.checks import reported_checks, resolve_checks
+from governance.facts import REPORTED
 from governance.models import Binding, ParameterSet, PolicyRevision
 from governance.policy import (
     BindingDocument,
@@ -77,7 +78,7 @@ def readable(name: str, document: str) -> CompiledPolicy:
 
 
 def policy(document: str) -> CompiledPolicy:
-    """Return a policy that may be published. Raises DocumentError, also for checks that there are not."""
+    """Return a policy that may be published. Raises DocumentError, also for checks that workers do not have."""
     compiled = compile_policy(document)
     value, marks = loaded(document)
     known = catalogue.available()
@@ -85,7 +86,7 @@ def policy(document: str) -> CompiledPolicy:
     wrong += [
         mistake(marks, ("checks", i, "check"), f"there is no check {request.check}; there are {', '.join(known)}")
         for i, request in enumerate(compiled.checks)
-        if request.check not in known
+        if request.source != REPORTED and request.check not in known
     ]
     if wrong:
         raise DocumentError(_in_order(wrong))
@@ -221,6 +222,7 @@ def _wrong_values(policy: CompiledPolicy, values: Mapping[str, Any], marks: Mark
 def _wrong_checks(policy: CompiledPolicy, values: Mapping[str, Any], marks: Marks, path: Path) -> Iterator[Mistake]:
     try:
         resolve_checks(policy, values)
+        reported_checks(policy, values)
     except Invalid as error:
         yield mistake(marks, path, error.message)
 

@@ -16,7 +16,17 @@ from core.canonical import canonical, digest, text_digest
 from governance import gate
 from governance.bindings import bindings_for
 from governance.evidence import NO_CARD, Evidence
-from governance.facts import CalendarFacts, EvidenceFacts, Facts, ModelFacts, RequestFacts, UnaskedFact, VersionFacts, WaiverFact
+from governance.facts import (
+    REPORTED,
+    CalendarFacts,
+    EvidenceFacts,
+    Facts,
+    ModelFacts,
+    RequestFacts,
+    UnaskedFact,
+    VersionFacts,
+    WaiverFact,
+)
 from governance.gate import PinnedPolicy, Verdict, judge
 from governance.models import (
     MEASURED,
@@ -105,6 +115,12 @@ class Assessment:
         return [check for check in self.checks if check.run.card_digest not in ("", now[check.role] or NO_CARD)]
 
     @property
+    def awaited(self) -> list[str]:
+        """The checks that policies which can block take from elsewhere and that nobody has reported yet."""
+        blocking = [pin for pin in self.pins if pin.mode == BindingMode.ENFORCE]
+        return [name for pin in blocking for name in gate.awaited(pin.compiled, self.facts.seen_by(pin.key))]
+
+    @property
     def pinned(self) -> list[PinnedPolicy]:
         """The policies as the gate takes them."""
         return _compiled(self.pins)
@@ -137,7 +153,7 @@ def assess(request: PromotionRequest) -> Assessment:
     own, other = together.version, together.champion
     apart = {pin.key: seen(counting.apart[pin.row]) for pin in pins if pin.row in counting.apart}
     policies = frozenset(pin.policy for pin in pins)
-    makers = makers_of(version, requested_by=request.requested_by)
+    makers = makers_of(version, requested_by=request.requested_by, request=request.pk)
     waivers = _waivers(version, policies, makers, now)
     findings = open_finding_facts(request.model, now)
     references = [pin.reference() for pin in pins]
@@ -194,9 +210,11 @@ def foresee(version: ModelVersion, *, target_kind: str, target: str, bindings: S
     pins = tuple(pin_of(binding) for binding in bindings)
     champion = holder(version.model, target_kind=target_kind, target=target)
     versions = [version] + ([champion] if champion is not None and champion.pk != version.pk else [])
-    runs: dict[int, dict[str, CheckRun]] = {v.pk: {} for v in versions}
+    runs: dict[int, dict[tuple[str, str], CheckRun]] = {v.pk: {} for v in versions}
+    elsewhere = {check.check for pin in pins for check in pin.compiled.checks if check.source == REPORTED}
     for run in CheckRun.objects.filter(version__in=versions, state__in=MEASURED).order_by("finished_at"):
-        runs[run.version_id][run.check_name] = run
+        if run.source != REPORTED or run.check_name in elsewhere:
+            runs[run.version_id][run.check_name, run.source] = run
     gathered = Evidence(versions, [run for by_name in runs.values() for run in by_name.values()])
     facts_of = {v.pk: gathered.facts(v, runs[v.pk].values()) for v in versions}
     own = facts_of[version.pk]

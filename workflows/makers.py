@@ -32,6 +32,10 @@ _MAKERS = """WITH RECURSIVE line(id, depth) AS (
     UNION ALL SELECT 5, id, part, user_id, '' FROM same
     UNION ALL SELECT 6, revision, 'wrote its model card', written_by_id, '' FROM governance_modelcard
     WHERE version_id = %(version)s
+    UNION ALL SELECT 7, 0, 'reported evidence on it', r.reported_by_id, '' FROM governance_report r
+    JOIN workflows_requestcheck c ON c.run_id = r.run_id WHERE c.request_id = CAST(%(request)s AS bigint)
+    UNION ALL SELECT 7, 0, 'reported evidence on it', r.reported_by_id, '' FROM governance_report r
+    JOIN governance_checkrun c ON c.id = r.run_id WHERE CAST(%(request)s AS bigint) IS NULL AND c.version_id = %(version)s
 )
 SELECT u.username, CASE WHEN parts.user_id IS NULL THEN parts.part || ' at the server it came from' ELSE parts.part END,
     COALESCE(owner.username, '')
@@ -40,11 +44,12 @@ LEFT JOIN core_user owner ON owner.id = u.responsible_id
 ORDER BY parts.rank, parts.nth"""
 
 
-def makers_of(version: ModelVersion, *, requested_by: User | None) -> tuple[Maker, ...]:
+def makers_of(version: ModelVersion, *, requested_by: User | None, request: int | None = None) -> tuple[Maker, ...]:
     """Return everyone in a version's provenance who may not decide on it, with the part each had; one statement.
 
     Who asked; who registered this version, or another with the very same content; who ran its training or a run around it; who
-    logged the model; who wrote its model card.
+    logged the model; who wrote its model card; who reported evidence that the request with this id relies on or, without one, any on
+    the version.
     """
     given = {
         "version": version.pk,
@@ -55,5 +60,6 @@ def makers_of(version: ModelVersion, *, requested_by: User | None) -> tuple[Make
         "logged": version.logged_model_id or "",
         "digest": version.content_digest or "",
         "source": version.source,
+        "request": request,
     }
     return tuple(dict.fromkeys(Maker(*row) for row in fetch(_MAKERS, given)))

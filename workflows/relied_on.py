@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from governance.models import CheckRun
+from governance.models import CheckRun, CheckSource
 from workflows.models import PolicyCheck, PromotionRequest, RequestCheck
 
 Runs = Mapping[tuple[str, str], CheckRun]  # (role, name of the check) -> the run that counts
@@ -14,8 +14,8 @@ Runs = Mapping[tuple[str, str], CheckRun]  # (role, name of the check) -> the ru
 
 @dataclass(frozen=True)
 class ReliedOn:
-    """together: of each check the last run that any policy asked for. apart: what a policy sees where it asked for another one itself, by
-    the row that pins it. A policy that does not ask for a check sees the run that counts together."""
+    """together: of each check the last run that any policy asked for, a worker's before a reported one. apart: what a policy sees where it
+    asked for another one itself, by the row that pins it. A policy that does not ask for a check sees the run that counts together."""
 
     together: Runs
     apart: Mapping[int, Runs]
@@ -32,6 +32,7 @@ def relied_on(request: PromotionRequest, pins: Iterable[int], links: Iterable[Re
     for policy, asked in pairs.values_list("policy_id", "link_id"):
         asked_by[asked].add(policy)
     counting = [link for link in links if asked_by[link.pk]]
+    counting.sort(key=lambda link: link.run.source == CheckSource.WORKER)  # for all together, what a worker measured stands
     together = {(link.role, link.run.check_name): link.run for link in counting}
     own: dict[int, dict[tuple[str, str], CheckRun]] = defaultdict(dict)
     for link in counting:

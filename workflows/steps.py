@@ -7,11 +7,12 @@ from core.access import Actor
 from core.audit import Event
 from governance.checks import catalogue
 from governance.commands.checks import queue_check, queue_on_new_card, resolve_checks
-from governance.models import CheckRun, Decision, DecisionPurpose
+from governance.models import CheckRun, CheckSource, Decision, DecisionPurpose
 from workflows import task_rows
 from workflows.assessment import Assessment, pins_of, store_decision
 from workflows.lifecycle import EXECUTE, move
 from workflows.models import PolicyCheck, PromotionRequest, RequestCheck
+from workflows.reported import follow_reports
 
 
 def queue_checks(actor: Actor, request: PromotionRequest) -> None:
@@ -19,7 +20,7 @@ def queue_checks(actor: Actor, request: PromotionRequest) -> None:
 
     A check that reads measurements rests on the other checks of its own policy, but for those that read measurements themselves. Runs
     that are not asked for any more count no more. What lies in a store that is not kept here cannot be measured. In the caller's
-    transaction.
+    transaction. What pipelines elsewhere report is taken as far as it is there.
     """
     asked = []
     compared = [("candidate", request.version), ("champion", request.champion)]
@@ -37,7 +38,8 @@ def queue_checks(actor: Actor, request: PromotionRequest) -> None:
                 link, _ = RequestCheck.objects.get_or_create(request=request, run=run, defaults={"role": role})
                 PolicyCheck.objects.get_or_create(policy_id=pin.row, link=link)
                 asked.append(run.pk)
-    request.checks.exclude(run__in=asked).delete()
+    request.checks.filter(run__source=CheckSource.WORKER).exclude(run__in=asked).delete()
+    follow_reports(request)
 
 
 def follow_cards(actor: Actor, request: PromotionRequest, assessment: Assessment) -> bool:

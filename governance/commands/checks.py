@@ -16,9 +16,11 @@ from core.access import Actor, Permission
 from core.audit import Event
 from core.canonical import digest
 from core.errors import Conflict, Invalid, NotFound
+from governance import results
 from governance.checks import catalogue, parameters
 from governance.checks.base import Check
 from governance.evidence import NO_CARD
+from governance.facts import REPORTED
 from governance.models import (
     AT_WORK,
     GRAVE,
@@ -26,15 +28,12 @@ from governance.models import (
     UNFINISHED,
     CheckRun,
     CheckState,
-    EvidenceTable,
-    Finding,
     Measurement,
     ModelCard,
     ResourceClass,
 )
 from governance.policy import CheckRequest, CompiledPolicy
-from registry import lineage
-from registry.models import DatasetVersion, EdgeKind, ModelVersion, NodeKind
+from registry.models import DatasetVersion, ModelVersion
 
 LIVE = (*UNFINISHED, *MEASURED, CheckState.SKIPPED)
 RUN_CHECK = "workflows.run_check"
@@ -52,12 +51,22 @@ class ResolvedCheck:
 
 
 def resolve_checks(policy: CompiledPolicy, parameters: Mapping[str, Any]) -> list[ResolvedCheck]:
-    """Return what a policy asks to be measured, ready to be queued.
+    """Return what a policy asks workers to measure, ready to be queued.
 
     Raises Invalid for a parameter the check does not take, and for a data set that is absent or that the check lacks.
     """
     values = policy.effective(parameters)
-    return [_resolved(request.resolved(values)) for request in policy.checks]
+    return [_resolved(request.resolved(values)) for request in policy.checks if request.source != REPORTED]
+
+
+def reported_checks(policy: CompiledPolicy, parameters: Mapping[str, Any]) -> list[ResolvedCheck]:
+    """Return what a policy asks pipelines elsewhere to report, without a revision. They need not be installed here.
+
+    Raises Invalid for a data set that is absent.
+    """
+    values = policy.effective(parameters)
+    asked = [request.resolved(values) for request in policy.checks if request.source == REPORTED]
+    return [ResolvedCheck(c.check, "", c.parameters, dataset_version(c.dataset) if c.dataset else None) for c in asked]
 
 
 def queue_check(
@@ -183,7 +192,7 @@ def further_datasets(run: CheckRun) -> dict[str, DatasetVersion]:
         check = catalogue.build(run.check_name, run.parameters)
     except ValueError:
         return {}  # the run itself ends with this error, in words
-    return {name: _dataset(name) for name in parameters.dataset_names(check).values()}
+    return {name: dataset_version(name) for name in parameters.dataset_names(check).values()}
 
 
 def start_check(*, run_id: str, worker: str, isolation: str) -> CheckRun | None:
@@ -293,11 +302,7 @@ class CheckResult:
 def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult) -> CheckRun | None:
     """Keep what a check found, all of it or nothing; None when the run is no longer this worker's."""
     access.require(actor, Permission.MODEL_WRITE)
-    evidence: dict[str, list[dict[str, Any]]] = {
-        "measurements": list(map(dict, result.measurements)),
-        "findings": list(map(dict, result.findings)),
-        "tables": list(map(dict, result.tables)),
-    }
+    found = results.Rows.of(result.measurements, result.findings, result.tables)
     finished = CheckRun.objects.filter(pk=run_id, state__in=AT_WORK, worker=worker).update(
         state=result.state,
         progress=1.0,
@@ -306,18 +311,16 @@ def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult)
         error_message=result.error_message,
         environment=dict(result.environment or {}),
         log=result.log,
-        result_digest=digest(evidence) if result.state in MEASURED else "",
-        tables_digest=digest({"tables": evidence["tables"]}) if evidence["tables"] else "",
+        result_digest=found.digest if result.state in MEASURED else "",
+        tables_digest=found.tables_digest,
         finished_at=timezone.now(),
     )
     if not finished:
         return None
     run = CheckRun.objects.select_related("version__model", "dataset_version__dataset").get(pk=run_id)
     if result.state in MEASURED:
-        Measurement.objects.bulk_create([Measurement(run=run, **row) for row in evidence["measurements"]])
-        Finding.objects.bulk_create([Finding(run=run, **row) for row in evidence["findings"]])
-        EvidenceTable.objects.bulk_create([EvidenceTable(run=run, **row) for row in evidence["tables"]])
-        _record_evaluation(run)
+        found.write(run)
+        results.record_evaluation(run, further_datasets(run).values())
     audit.record(
         actor,
         Event.CHECK_FINISHED,
@@ -335,30 +338,24 @@ def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult)
     return run
 
 
-def _record_evaluation(run: CheckRun) -> None:
-    """Draw in the lineage on which data sets the version was measured."""
-    for dataset in filter(None, [run.dataset_version, *further_datasets(run).values()]):
-        data = lineage.node(NodeKind.DATASET, str(dataset), str(dataset), digest=dataset.digest, rows=dataset.row_count)
-        lineage.link(data, lineage.version_node(run.version), EdgeKind.EVALUATED_ON, digest=dataset.digest)
-
-
 def _resolved(request: CheckRequest) -> ResolvedCheck:
     try:
         check = catalogue.build(request.check, request.parameters)
     except ValueError as error:
         raise Invalid(str(error), code="wrong_check_parameters") from None
-    dataset = _dataset(request.dataset) if request.dataset else None
+    dataset = dataset_version(request.dataset) if request.dataset else None
     if check.needs_dataset and dataset is None:
         raise Invalid(f"The check {request.check} measures on a data set; the policy must name one under dataset.")
-    others = {parameter: _dataset(name) for parameter, name in parameters.dataset_names(check).items()}
+    others = {parameter: dataset_version(name) for parameter, name in parameters.dataset_names(check).items()}
     exact = {parameter: str(other) for parameter, other in others.items()}  # the version, so that a later one is another input
     return ResolvedCheck(request.check, check.revision, {**request.parameters, **exact}, dataset, others)
 
 
-def _dataset(name: str) -> DatasetVersion:
+def dataset_version(name: str) -> DatasetVersion:
+    """Return a version of a data set by ``name@v2``, or the newest by ``name``. Raises Invalid if there is none."""
     plain, _, number = name.partition("@v")
     rows = DatasetVersion.objects.select_related("dataset", "blob").filter(dataset__name=plain)
-    found = rows.filter(number=int(number)).first() if number.isdigit() else rows.order_by("-number").first()
+    found = rows.filter(number=int(number)).first() if number.isdecimal() else rows.order_by("-number").first()
     if found is None:
         raise Invalid(f"There is no data set {name!r}; register it before a policy measures on it.", code="unknown_dataset")
     return found

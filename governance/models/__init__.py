@@ -6,6 +6,7 @@ from governance.models.evidence import (
     MEASURED,
     UNFINISHED,
     CheckRun,
+    CheckSource,
     CheckState,
     Decision,
     DecisionPurpose,
@@ -18,6 +19,7 @@ from governance.models.evidence import (
     Severity,
 )
 from governance.models.policies import Binding, BindingMode, ParameterSet, Policy, PolicyRevision, TargetKind
+from governance.models.reported import Attestation, Report, SigningKey
 from governance.models.risk import (
     FindingChange,
     FindingRecord,
@@ -36,9 +38,11 @@ __all__ = [
     "GRAVE",
     "MEASURED",
     "UNFINISHED",
+    "Attestation",
     "Binding",
     "BindingMode",
     "CheckRun",
+    "CheckSource",
     "CheckState",
     "Decision",
     "DecisionPurpose",
@@ -55,8 +59,10 @@ __all__ = [
     "Policy",
     "PolicyRevision",
     "QuestionnaireRevision",
+    "Report",
     "ResourceClass",
     "Severity",
+    "SigningKey",
     "TargetKind",
     "TierAssessment",
     "Waiver",

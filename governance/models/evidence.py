@@ -41,17 +41,27 @@ class ResourceClass(models.TextChoices):
     GPU = "gpu"
 
 
+class CheckSource(models.TextChoices):
+    """Who measured: a worker of this installation, in the sandbox, or a pipeline elsewhere, as it says."""
+
+    WORKER = "worker"
+    REPORTED = "reported"
+
+
 class CheckRun(models.Model):
     """One execution of a check on one content. A finished one is never changed.
 
     ``inputs_digest`` covers check, revision, parameters, content, data sets, what it is compared with, the cards it reads and what it rests
     on: equal inputs may reuse an earlier result. ``resource_class`` and ``job`` say which workers may take it up, and through which row
     of the queue. ``rests_on`` are the runs whose measurements it reads: it is taken up once they have ended. ``card_digest`` is of the
-    card that it reads, empty if it reads none; ``earlier_card`` is the newest of the versions before.
+    card that it reads, empty if it reads none; ``earlier_card`` is the newest of the versions before. One with the source ``reported`` was
+    measured elsewhere: it has a ``Report``, and is signed if ``signed_by`` is the id of a ``SigningKey``.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="check_runs", db_index=False)
+    source = models.CharField(max_length=8, choices=CheckSource.choices, default=CheckSource.WORKER)
+    signed_by = models.CharField(max_length=71, blank=True, default="")
     check_name = models.CharField(max_length=100)
     check_revision = models.CharField(max_length=40)
     parameters = models.JSONField(default=dict)

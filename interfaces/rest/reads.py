@@ -104,6 +104,7 @@ def _check_run(run: CheckRun) -> dict[str, Any]:
         "inputs_digest": run.inputs_digest,
         "result_digest": run.result_digest,
         "requested_by": run.requested_by,
+        "source": run.source,
         "created_at": run.created_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,

@@ -118,6 +118,7 @@ class CheckRunSummary:
     inputs_digest: str
     result_digest: str
     requested_by: str
+    source: str
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

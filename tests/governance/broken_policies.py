@@ -130,7 +130,7 @@ BROKEN = [
     policy("a misspelt field, guessed", "on_timeout:", "on_time_out:", 35, 1, "did you mean on_timeout?"),
     policy("approvals of old", "steps:\n  - name: review", "approvals:\n  - name: review", 17, 1, "there is no field approvals here; write steps: [{name"),
     policy("unknown in a parameter", "default: 0.7", "least: 0.7", 5, 31, "there is no field least here; expected one of default, description, type"),
-    policy("unknown in a check", "with:", "params:", 10, 5, "there is no field params here; expected one of check, dataset, with"),
+    policy("unknown in a check", "with:", "params:", 10, 5, "there is no field params here; expected one of check, dataset, source, with"),
     policy("unknown in a requirement", "waivable: true", "waiveable: true", 16, 5, "did you mean waivable?"),
     policy("unknown in shows", "waivable: true", "shows: {value: '1', limits: '2'}", 16, 25, "did you mean limit?"),
     policy("unknown in a step", "title: Review", "titel: Review", 19, 5, "did you mean title?"),

@@ -36,7 +36,7 @@ def advance_request(*, actor: Actor = SYSTEM, request_id: int) -> None:
         _follow_cards(actor, request, assessment)
         return
     if request.state == "checking":
-        if assessment.unfinished:
+        if assessment.unfinished or assessment.awaited:
             return
         move(actor, request, "checks_finished", Event.PROMOTION_READY, verdict=_tally(assessment))
         notifications.tell(asked(assessment), request, "review", f"{request.reference} is ready for review")

@@ -196,5 +196,5 @@ def _sign(review: Review, seen: Assessment, on_behalf_of: str, given: Signing | 
 
 def _not_in_review(request: PromotionRequest) -> str:
     if request.state == "checking":
-        return f"The checks of {request.reference} are still running; review it when they are finished."
+        return f"Not all results of the checks of {request.reference} are there yet; review it when they are."
     return f"{request.reference} is {request.state.replace('_', ' ')}; it takes no reviews."

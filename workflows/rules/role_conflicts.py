@@ -59,8 +59,10 @@ ROLE_PAIRS: tuple[tuple[str, str, str, str], ...] = (
         "makes models and publishes the policies that those models are judged by",
     ),
     ("data-scientist", AUDITOR, "medium", "audits a record that their own work is in"),
+    ("pipeline", REVIEWER, "high", "reports evidence, and reviews what is decided on it"),
     (REVIEWER, AUDITOR, "medium", "audits their own decisions"),
     ("platform-admin", AUDITOR, "medium", "audits the policies and rights that they hand out themselves"),
+    ("pipeline", AUDITOR, "medium", "audits the evidence that they report themselves"),
     ("incident-responder", AUDITOR, "medium", "audits the emergencies that they declare"),
 )
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from core.canonical import digest, text_digest
-from governance.facts import EvidenceFacts, OpenFinding, VersionFacts, WaiverFact
+from governance.facts import WORKER, CheckFact, EvidenceFacts, OpenFinding, VersionFacts, WaiverFact
 
 Parts = Mapping[str, Any]
 
@@ -106,7 +106,12 @@ def _measured(prefix: str, version: VersionFacts) -> dict[str, Any]:
     found: dict[str, Any] = {
         f"{prefix}measurements.{key}": [m.value, m.n, m.ci_low, m.ci_high] for key, m in version.measurements.items()
     }
-    return found | {f"{prefix}checks.{name}": [check.state, check.tables] for name, check in version.checks.items()}
+    return found | {f"{prefix}checks.{name}": _check(check) for name, check in version.checks.items()}
+
+
+def _check(check: CheckFact) -> list[str]:
+    """Return what stands for a check. What workers measured looks as it did before there were reports, so that older reviews stand."""
+    return [check.state, check.tables, *([check.source, check.signed_by] if check.source != WORKER else [])]
 
 
 def _plain(value: Any) -> bool:

@@ -1,12 +1,13 @@
-"""Read what the child left in its folder, which a hostile model may have written."""
+"""Read what a check found: what the child left in its folder, which a hostile model may have written, or what a pipeline reported."""
 
 from __future__ import annotations
 
 import math
 import os
 import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -26,8 +27,12 @@ _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 _Cell = _Text | _Whole | float | None
 
 
+_Given = Iterable[Mapping[str, Any]]
+_MEASUREMENT: dict[str, Any] = {"slice": "", "n": None, "ci_low": None, "ci_high": None, "method": ""}
+
+
 class InvalidResult(Exception):
-    """The child's result is not what a check can write."""
+    """The result is not what a check can write."""
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -99,6 +104,42 @@ def read_result(path: Path, limit_bytes: int) -> Result | None:
         document = msgspec.json.decode(raw, type=_Document, strict=True)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as cause:
         raise InvalidResult(str(cause)[:500]) from cause
+    return _result(document)
+
+
+def reported_result(measurements: _Given, findings: _Given, tables: _Given) -> Result:
+    """Return what was measured elsewhere, if it is within the bounds of what the child may write. Raises InvalidResult with the reason.
+
+    Rows are JSON objects; members that may be empty may be left out.
+    """
+    given: dict[str, Any] = {
+        "status": "completed",
+        "error": None,
+        "measurements": [{**_MEASUREMENT, **each} for each in measurements],
+        "findings": [{"location": "", **each} for each in findings],
+        "tables": [{"title": "", **each} for each in tables],
+        "environment": {},
+        "seconds": 0.0,
+    }
+    try:
+        document = msgspec.convert(given, type=_Document, strict=True)
+    except (msgspec.ValidationError, RecursionError) as cause:
+        raise InvalidResult(str(cause)[:500]) from cause
+    _fits(document)
+    return _result(document)
+
+
+def _fits(document: _Document) -> None:
+    """Refuse what is longer than the columns that keep it."""
+    texts = [(text, most) for m in document.measurements for text, most in ((m.metric, 100), (m.method, 300))]
+    texts += [(text, most) for f in document.findings for text, most in ((f.rule, 100), (f.location, 1500))]
+    texts += [(table.name, 100) for table in document.tables]
+    for text, most in texts:
+        if len(text) > most:
+            raise InvalidResult(f"{text[:40]!r}… is longer than {most} characters")
+
+
+def _result(document: _Document) -> Result:
     _check(document)
     return Result(
         document.status == "skipped",
@@ -119,11 +160,21 @@ def _check(document: _Document) -> None:
     for each in document.measurements:
         if not all(value is None or math.isfinite(value) for value in (each.value, each.ci_low, each.ci_high)):
             raise InvalidResult(f"{each.metric} is not a finite number")
+    _once([f"{each.metric}[{each.slice}]" for each in document.measurements], "measurement")
+    _once([table.name for table in document.tables], "table")
     for table in document.tables:
         if any(len(row) != len(table.columns) for row in table.rows):
             raise InvalidResult(f"a row of the table {table.name} has another length than its columns")
         if any(isinstance(cell, float) and not math.isfinite(cell) for row in table.rows for cell in row):
             raise InvalidResult(f"the table {table.name} holds a number that is not finite")
+
+
+def _once(names: list[str], what: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidResult(f"the {what} {name} is there twice")
+        seen.add(name)
 
 
 def read_progress(path: Path) -> Progress | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.http import HttpResponse
+from django.urls import reverse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from governance import queries
-from governance.models import CheckState
+from governance import queries, reported
+from governance.models import CheckSource, CheckState
 from governance.queries import CheckRunRow
 from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
@@ -20,6 +21,7 @@ from interfaces.rest.paging import page
 from interfaces.rest.rendering import Listing
 from interfaces.rest.shapes import CheckKind, CheckRunSummary, MeasuredRow
 from workflows.commands import evidence as evidence_commands
+from workflows.commands.reporting import report_check
 
 
 class CheckRunFilter(Input):
@@ -27,12 +29,44 @@ class CheckRunFilter(Input):
     version = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
     check = serializers.CharField(required=False)
     state = serializers.ChoiceField(CheckState.choices, required=False)
+    source = serializers.ChoiceField(CheckSource.choices, required=False)  # type: ignore[assignment]  # the framework names a field so, too
 
 
 class MeasurementFilter(Input):
     model = serializers.CharField(required=False)
     version = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
     metric = serializers.CharField(required=False)
+
+
+class ReportingPipeline(Input):
+    name = serializers.CharField(max_length=200)
+    url = serializers.CharField(required=False, allow_blank=True, max_length=1000, help_text="Of its run; http or https.")
+    commit = serializers.CharField(required=False, allow_blank=True, max_length=100)
+
+
+class NewReport(Input):
+    model = serializers.CharField()
+    version = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+    envelope = serializers.JSONField(
+        required=False, help_text="A DSSE envelope that carries the report, signed; then nothing else but model and version."
+    )
+    check = serializers.CharField(required=False, max_length=100, help_text="Such as performance, or acme/load-test.")
+    revision = serializers.CharField(required=False, max_length=40, help_text="Of the check, as the pipeline counts.")
+    content_digest = serializers.CharField(required=False, max_length=71, help_text="Of what was measured: the version's.")
+    outcome = serializers.ChoiceField(["passed", "warned", "failed"], required=False)
+    pipeline = ReportingPipeline(required=False)
+    parameters = serializers.DictField(required=False)
+    dataset = serializers.CharField(required=False, max_length=200, help_text="Registered here: name@v2, or name for the newest.")
+    dataset_digest = serializers.CharField(required=False, max_length=71, help_text="Of data that is not registered here.")
+    measurements = serializers.ListField(
+        child=serializers.DictField(),
+        required=False,
+        help_text="metric and value; slice, n, ci_low, ci_high and method where there are.",
+    )
+    findings = serializers.ListField(
+        child=serializers.DictField(), required=False, help_text="rule, severity, message; location."
+    )
+    tables = serializers.ListField(child=serializers.DictField(), required=False, help_text="name, columns and rows; title.")
 
 
 class Checks(Endpoint):
@@ -47,9 +81,35 @@ class CheckRuns(Endpoint):
     def get(self, request: Request) -> Response:
         """List check runs, newest first."""
         asked = read_query(CheckRunFilter, request, paged=True)
-        columns = {"model": "version__model__name", "version": "version__number", "check": "check_name", "state": "state"}
+        columns = {
+            "model": "version__model__name",
+            "version": "version__number",
+            "check": "check_name",
+            "state": "state",
+            "source": "source",
+        }
         rows = reads.check_run_rows(actor_of(request)).filter(**{columns[name]: value for name, value in asked.items()})
         return Response(page(request, rows, ordering=["-created_at", "id"], show=reads.check_run_summaries))
+
+
+class ReportedCheckRuns(Endpoint):
+    @describe("report_check", body=NewReport, response=CheckRunRow, status=201, once=True)
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Report what a pipeline elsewhere measured on a version, perhaps signed. The same report again is the same run, with 200."""
+        actor, asked = actor_of(request), read(NewReport, request)
+        model, version, envelope = asked.pop("model"), asked.pop("version"), asked.pop("envelope", None)
+        if envelope is not None and not isinstance(envelope, dict):
+            raise serializers.ValidationError({"envelope": ["A DSSE envelope is an object."]})
+        run, made = report_check(
+            actor=actor,
+            model_name=model,
+            version=version,
+            envelope=envelope,
+            report=None if envelope is not None and not asked else asked,
+        )
+        address = reverse("rest:check-run", kwargs={"run_id": run.pk})
+        return Response(queries.check_run(actor, run.pk), status=201 if made else 200, headers={"Location": address})
 
 
 class OneCheckRun(Endpoint):
@@ -74,6 +134,13 @@ class CheckRunLog(Endpoint):
     def get(self, request: Request, run_id: UUID) -> HttpResponse:
         """Read what a check run wrote while it worked."""
         return HttpResponse(reads.check_run_log(actor_of(request), run_id), content_type="text/plain; charset=utf-8")
+
+
+class CheckRunAttestation(Endpoint):
+    @describe("read_attestation", response={"type": "object", "additionalProperties": True})
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """Read the signed envelope (DSSE) that a check run was reported in, to be verified elsewhere as well."""
+        return Response(reported.envelope(actor_of(request), run_id))
 
 
 class CheckRunBillOfMaterials(Endpoint):

@@ -44,9 +44,8 @@ def run_page(run: CheckRunRow) -> RunPage:
         status=row.status,
         facts=(
             ("Revision", run.check_revision),
-            ("Data", run.dataset or "the files alone"),
-            ("Asked for by", run.requested_by),
-            ("Isolation", run.isolation or "none yet"),
+            ("Data", review.data_of(run) or "the files alone"),
+            *_whence(run),
             *(("Compared with", f"v{run.compared_with}") for _ in [0] if run.compared_with),
         ),
         digests=row.digests,
@@ -61,6 +60,14 @@ def run_page(run: CheckRunRow) -> RunPage:
         unfinished=run.state in UNFINISHED,
         progress=row.progress,
     )
+
+
+def _whence(run: CheckRunRow) -> tuple[tuple[str, str], ...]:
+    """Return who measured, and for whom."""
+    if run.report is None:
+        return ("Asked for by", run.requested_by), ("Isolation", run.isolation or "none yet")
+    told = (("Run of the pipeline", run.report.run_url), ("Commit", run.report.commit))
+    return ("Source", review.measured_by(run)), ("Account", run.report.reported_by), *(fact for fact in told if fact[1])
 
 
 def _written(value: object) -> str:

@@ -54,6 +54,7 @@ _SENTENCES: dict[str, tuple[str, str, str]] = {
     "comment.edited": ("changed a comment", "", "comment"),
     "comment.deleted": ("deleted a comment", "", "comment"),
     "check.queued": ("{check} was queued on v{version}", "", "wait"),
+    "check.reported": ("reported {check} on v{version}", "", "wait"),
     "check.cancelled": ("{check} was cancelled", "", "wait"),
 }
 _REVIEWS = {

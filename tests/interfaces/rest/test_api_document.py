@@ -16,7 +16,10 @@ import pytest
 from django.test import Client
 
 from config.environment import BASE_DIR
-from tests.cast import actor, bearer
+from core import commands as core_commands
+from core.access import grant
+from registry.models import ModelVersion
+from tests.cast import ROOT, actor, bearer
 from tests.interfaces.rest.conftest import check_problem
 from tests.workflows.conftest import World
 from tracking.commands.files import put_run_artifact
@@ -96,7 +99,8 @@ def _contains(real: Any, said: Any) -> bool:
 def test_the_examples_do_what_the_page_says(dana, ravi, aude, pat) -> None:
     run = create_run(actor=actor(dana), experiment_id=0).run_id
     put_run_artifact(actor=actor(dana), run_id=run, path="model/MLmodel", stream=io.BytesIO(b"flavors: {}"), expected_bytes=11)
-    people = {"DANA": dana, "RAVI": ravi, "AUDE": aude, "PAT": pat}
+    bot = core_commands.ensure_user(actor=ROOT, username="load-bot", roles=["pipeline"], service_of="pat")
+    people = {"DANA": dana, "RAVI": ravi, "AUDE": aude, "PAT": pat, "LOADBOT": bot}
     tokens = {name: bearer(user)["HTTP_AUTHORIZATION"].removeprefix("Bearer ") for name, user in people.items()}
     variables = {**tokens, "API": "/api/v1", "RUN": run}
     examples = _examples(PAGE.read_text())
@@ -110,6 +114,10 @@ def test_the_examples_do_what_the_page_says(dana, ravi, aude, pat) -> None:
         # The page's first request has the number 1; sequences of a test's database may stand elsewhere.
         if first is not None:
             command = command.replace("promotion-requests/1/", f"promotion-requests/{first}/")
+        if "$CONTENT" in command:
+            version = ModelVersion.objects.get(model__name="retail.churn")
+            variables["CONTENT"] = version.content_digest
+            grant(version.model, "model_read", users=[bot.pk])
         answer = _run(Client(), command, variables)
         assert answer.status_code == int(status), (command, answer.content)
         if answer.status_code >= 400:

@@ -51,7 +51,15 @@ def test_what_is_answered_fits_the_description(api, dana, ravi, world) -> None:
         if answer is None or "{id}" in path:
             continue
         real = path.format(
-            name="credit.risk", number=1, request_id=1, prefix="x", alias="champion", event_id=1, run_id="", decision_id=""
+            name="credit.risk",
+            number=1,
+            request_id=1,
+            prefix="x",
+            alias="champion",
+            event_id=1,
+            run_id="",
+            decision_id="",
+            key_id="",
         )
         if "policies/" in real or "bindings/" in real:
             real = real.replace("credit.risk", "credit")

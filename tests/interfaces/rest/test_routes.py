@@ -56,6 +56,7 @@ def values(world, dana, ravi, rosa, review) -> dict[str, Any]:
         "decision_id": Decision.objects.get().pk,
         "prefix": "cs_abcdefg",
         "delivery_id": uuid.uuid4(),
+        "key_id": "sha256:0",
     }
 
 
@@ -133,6 +134,17 @@ def test_an_outsider_sees_nothing_and_changes_nothing(api, mallory, values) -> N
             "version-threads": {"text": "x"},
             "thread-comments": {"text": "x"},
             "comment": {"text": "x"},
+            "check-run-report": {
+                "model": "credit.risk",
+                "version": 1,
+                "check": "acme/load-test",
+                "revision": "1",
+                "content_digest": f"sha256:{'0' * 64}",
+                "outcome": "passed",
+                "pipeline": {"name": "x"},
+            },
+            "signing-keys": {"name": "x", "public_key": "x", "owner": "x", "valid_to": "2099-01-01T00:00:00Z"},
+            "signing-key-revoke": {"reason": "x"},
             "model": {"description": "x"},
             "version": {"description": "x"},
         }

@@ -90,7 +90,7 @@ def check_row(run: CheckRunRow) -> CheckRow:
         detail=run.error_message or run.progress_text
         if run.state not in MEASURED
         else words.count_of(len(run.measurements), "measurement"),
-        dataset=run.dataset,
+        dataset=data_of(run),
         digests=tuple(
             (name, value)
             for name, value in (
@@ -104,8 +104,24 @@ def check_row(run: CheckRunRow) -> CheckRow:
         started_at=run.started_at,
         finished_at=run.finished_at,
         progress=charts.progress(run.progress, label=f"{run.progress:.0%} done") if run.state in AT_WORK else None,
-        ran=", ".join(filter(None, [f"revision {run.check_revision}", run.isolation, f"took {length}" if length else ""])),
+        ran=", ".join(filter(None, [f"revision {run.check_revision}", measured_by(run), f"took {length}" if length else ""])),
     )
+
+
+def measured_by(run: CheckRunRow) -> str:
+    """Return who measured: how a worker kept the model apart, or which pipeline reported and whether it signed."""
+    if run.report is None:
+        return run.isolation
+    signature = run.report.signature
+    if signature is None:
+        return f"Reported by {run.report.pipeline}, not signed"
+    revoked = ", key revoked since" if signature.key_revoked_at else ""
+    return f"Reported by {run.report.pipeline}, signature verified with {signature.key_name}{revoked}"
+
+
+def data_of(run: CheckRunRow) -> str:
+    """Return which data a run measured on; empty where a worker read the files alone."""
+    return run.dataset or ("data not registered here" if run.report else "")
 
 
 def check_rows(page: RequestPage) -> tuple[CheckRow, ...]:
