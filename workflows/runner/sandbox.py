@@ -120,7 +120,7 @@ class _Watch:
                 measured, *_ = [each.has_ended() for each in self._children]  # the output of all is to be taken
                 if measured or (verdict := self._reason_to_stop()):
                     break
-                time.sleep(_TICK_SECONDS)
+                self._measuring.wait(_TICK_SECONDS)
         except BaseException:  # the heartbeat's
             for each in self._children:
                 each.stop()
