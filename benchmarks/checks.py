@@ -68,7 +68,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--repeats", type=int, default=15, help="of each side of a ratio")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the fairness measurement")
-    parser.add_argument("--runs", type=int, default=1000, help="check runs for each number of workers, shared out over the rounds")
+    parser.add_argument(
+        "--runs", type=int, default=1000, help="check runs for each number of workers, shared out over the rounds"
+    )
     parser.add_argument("--rounds", type=int, default=2, help="in which the numbers of workers take turns")
     parser.add_argument("--workers", type=lambda text: [int(each) for each in text.split(",")], default=list(WORKERS))
     parser.add_argument("--write-docs", action="store_true", help=f"put the ratios into docs/{PAGE.name}")
@@ -90,7 +92,9 @@ def start(folder: Path, repeats: int) -> Iterator[Ratio]:
         ],
         repeats,
     )
-    yield Ratio("start", "both boxes of a check with nothing to do, over importing scikit-learn", boxes / importing, "at most 0.3")
+    yield Ratio(
+        "start", "both boxes of a check with nothing to do, over importing scikit-learn", boxes / importing, "at most 0.3"
+    )
 
 
 def tiny_model(folder: Path) -> Path:
@@ -154,7 +158,7 @@ def fairness(folder: Path, rows: int, repeats: int) -> Iterator[Ratio]:
     def theirs() -> None:
         for name in sensitive:
             found = fair.MetricFrame(metrics=rates, y_true=truth, y_pred=decided, sensitive_features=sensitive[name])
-            found.by_group, found.difference(), found.ratio()  # noqa: B018  # reading it is what is measured
+            found.by_group, found.difference(), found.ratio()  # reading it is what is measured
             promised = fair.MetricFrame(
                 metrics=fair.mean_prediction, y_true=truth, y_pred=scores, sensitive_features=sensitive[name]
             )

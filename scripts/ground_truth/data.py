@@ -171,7 +171,19 @@ class Folder:
 
     def bank(self) -> Rows:
         """Return Bank Marketing: who subscribes, without the length of the call, which nobody knows before."""
-        features = ["age", "job", "education", "default", "balance", "housing", "loan", "month", "campaign", "previous", "poutcome"]
+        features = [
+            "age",
+            "job",
+            "education",
+            "default",
+            "balance",
+            "housing",
+            "loan",
+            "month",
+            "campaign",
+            "previous",
+            "poutcome",
+        ]
         return _halves("Bank Marketing", self.into, self._read("bank_marketing"), "subscribed", features)
 
     def hospital(self) -> Rows:

@@ -126,9 +126,11 @@ def _numbers(before: pd.Series, after: pd.Series) -> np.ndarray:
     edges = np.unique(np.quantile(known, np.arange(1, 10) / 10, method="inverted_cdf"))
     if edges[0] == known.min():
         edges = np.insert(edges, 0, np.nextafter(edges[0], -np.inf))
-    cuts = [-np.inf, *edges, np.inf]
     return np.array(
-        [[*pd.cut(each.dropna().astype(float), cuts).value_counts(sort=False), each.isna().sum()] for each in (before, after)]
+        [
+            [*np.bincount(np.digitize(each.dropna(), edges, right=True), minlength=len(edges) + 1), each.isna().sum()]
+            for each in (before, after)
+        ]
     )
 
 

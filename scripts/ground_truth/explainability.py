@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -101,7 +102,7 @@ def enumerated(chapter: Chapter, rows: Rows, columns: list[str], most: int) -> N
             mixed[columns[index]] = given[columns[index]].iloc[row]
         return float(model.predict_proba(mixed)[:, place].mean())
 
-    values = np.array([_by_definition(lambda coalition, row=row: worth(row, coalition), len(columns)) for row in range(len(given))])
+    values = np.array([_by_definition(partial(worth, row), len(columns)) for row in range(len(given))])
     expected = dict(zip(columns, np.abs(values).mean(axis=0).tolist(), strict=True))
     source = "mean absolute Shapley value, Lundberg and Lee 2017"
     reference = "the definition of Shapley 1953, over every coalition"
@@ -111,9 +112,7 @@ def enumerated(chapter: Chapter, rows: Rows, columns: list[str], most: int) -> N
 
 def _by_definition(worth: Callable[[tuple[int, ...]], float], features: int) -> list[float]:
     """Return the Shapley value of each feature. Source: Shapley 1953."""
-    known = {
-        coalition: worth(coalition) for size in range(features + 1) for coalition in combinations(range(features), size)
-    }
+    known = {coalition: worth(coalition) for size in range(features + 1) for coalition in combinations(range(features), size)}
     values = []
     for feature in range(features):
         value = 0.0

@@ -73,9 +73,7 @@ def delong(positive: np.ndarray, scores: Sequence[np.ndarray]) -> tuple[float, f
         above, below = each[positive], each[~positive]
         rows.append(_share_below(np.sort(below), above))
         columns.append(1 - _share_below(np.sort(above), below))
-    sign = [1.0, -1.0][: len(scores)]
-    of_positives = sum(s * each for s, each in zip(sign, rows, strict=True))
-    of_negatives = sum(s * each for s, each in zip(sign, columns, strict=True))
+    of_positives, of_negatives = (each[0] if len(each) == 1 else each[0] - each[1] for each in (rows, columns))
     area = float(np.mean(of_positives))
     error = math.sqrt(np.var(of_positives, ddof=1) / len(of_positives) + np.var(of_negatives, ddof=1) / len(of_negatives))
     lowest = 0.0 if len(scores) == 1 else -1.0

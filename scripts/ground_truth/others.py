@@ -126,16 +126,12 @@ def dependencies(chapter: Chapter, folder: Path) -> None:
     pins = {f"package-{place}": each for place, each in enumerate(_VERSIONS)}
     (folder / "requirements.txt").write_text("".join(f"{name}=={each}\n" for name, each in pins.items()))
     listed = [
-        (name, f"X-{place}", SEVERITIES[place % len(SEVERITIES)], each, "")
-        for name in pins
-        for place, each in enumerate(_RANGES)
+        (name, f"X-{place}", SEVERITIES[place % len(SEVERITIES)], each, "") for name in pins for place, each in enumerate(_RANGES)
     ]
     pd.DataFrame(listed, columns=["package", "id", "severity", "affected", "summary"]).to_parquet(folder / "advisories.parquet")
     subject = Subject(folder, others={"advisories": folder / "advisories.parquet"})
     found = chapter.run(Dependencies(advisories="advisories"), subject)
-    hits = Counter(
-        severity for name, _, severity, each, _ in listed if SpecifierSet(each).contains(pins[name], prereleases=True)
-    )
+    hits = Counter(severity for name, _, severity, each, _ in listed if SpecifierSet(each).contains(pins[name], prereleases=True))
     expected = {"": float(hits.total())} | {each: float(hits[each]) for each in SEVERITIES}
     reference = by("packaging", "specifiers.SpecifierSet.contains")
     data = f"{len(_VERSIONS)} versions, {len(_RANGES)} ranges"

@@ -47,7 +47,11 @@ def binary(chapter: Chapter, rows: Rows, *, slow: bool) -> None:
             value, other = function(truth, mine), function(truth, champions)
             chapter.values(found, metric, method, reference, rows.name, value)
             chapter.values(found, f"{metric}.difference", f"{method}; less the champion's", reference, rows.name, value - other)
-    of = {"accuracy": (decided == truth, len(truth)), "precision": (decided & truth, decided.sum()), "recall": (decided & truth, truth.sum())}
+    of = {
+        "accuracy": (decided == truth, len(truth)),
+        "precision": (decided & truth, decided.sum()),
+        "recall": (decided & truth, truth.sum()),
+    }
     for metric, (part, whole) in of.items():
         _wilson(chapter, found, metric, rows, {"": (int(part.sum()), int(whole))})
     chapter.ends(found, "roc_auc", _DELONG, _PAIRS, rows.name, intervals.delong(truth, [scores]))
@@ -116,7 +120,9 @@ def multiclass(chapter: Chapter, rows: Rows) -> None:
     chapter.values(found, "roc_auc", "of each class against the rest", by(_SK, "metrics.roc_auc_score"), rows.name, areas)
     ends = {f"class={label}": intervals.delong(truth == label, [table[:, place]]) for place, label in enumerate(classes)}
     chapter.ends(found, "roc_auc", f"of each class, {_DELONG}", _PAIRS, rows.name, ends)
-    recalls = {f"class={label}": (int((decided[truth == label] == label).sum()), int((truth == label).sum())) for label in classes}
+    recalls = {
+        f"class={label}": (int((decided[truth == label] == label).sum()), int((truth == label).sum())) for label in classes
+    }
     _wilson(chapter, found, "recall", rows, recalls)
 
 
@@ -160,9 +166,7 @@ def ranking(chapter: Chapter, rows: Rows, query: str) -> None:
     from sklearn import metrics
 
     model, champion = regressor(rows), regressor(rows, rows.features[1:])
-    found = chapter.run(
-        Performance(task="ranking", query=query, cutoffs=(3, 10), resamples=100), rows.subject(model, champion)
-    )
+    found = chapter.run(Performance(task="ranking", query=query, cutoffs=(3, 10), resamples=100), rows.subject(model, champion))
 
     def means(given: np.ndarray) -> dict[str, float]:
         per_query: dict[str, list[float]] = {"ndcg@3": [], "ndcg@10": [], "map": [], "mrr": []}

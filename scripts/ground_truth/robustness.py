@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +20,12 @@ class _Gaps(Answering):
 
     means: pd.Series
 
-    def predict(self, rows: pd.DataFrame) -> object:
+    def predict(self, rows: pd.DataFrame) -> Any:
+        """Return the labels or numbers of these rows."""
         return super().predict(self._filled(rows))
 
-    def probabilities(self, rows: pd.DataFrame) -> object:  # type: ignore[override]
+    def probabilities(self, rows: pd.DataFrame) -> tuple[list[Any], Any] | None:
+        """Return the classes and the probability of each."""
         return super().probabilities(self._filled(rows))
 
     def _filled(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -130,8 +133,8 @@ def changes(chapter: Chapter, rows: Rows, draws: int) -> None:
         for name, each in drawn.items():
             error = math.sqrt(float(each.var(axis=0).mean()) / len(given)) * math.sqrt(1 + 1 / len(each))
             pairs.append(Pair(found[f"robustness.{metric}.change", name].value, float(each.mean()), max(5 * error, EXACT)))
-        words = "5 standard errors of the mean change of n rows by chance"
-        chapter.add(f"robustness.{metric}.change", source, asked, rows.name, pairs, words)
+        derived = "5 standard errors of the mean change of n rows by chance"
+        chapter.add(f"robustness.{metric}.change", source, asked, rows.name, pairs, derived)
     single = max(each.value or 0.0 for (metric, slice_), each in found.items() if slice_ and metric.endswith(".change"))
     chapter.values(found, "robustness.worst_change", "greatest of a single feature", "max", rows.name, single)
 
@@ -143,8 +146,9 @@ def _gaps(rows: Rows, model: object) -> _Gaps:
 
 
 def _favourable(model: _Gaps, rows: pd.DataFrame) -> np.ndarray:
-    classes, table = model.probabilities(rows)  # type: ignore[misc]
-    return np.asarray(table[:, classes.index(1)] >= 0.5)
+    given = model.probabilities(rows)
+    assert given is not None
+    return np.asarray(given[1][:, given[0].index(1)] >= 0.5)
 
 
 def _ends(column: pd.Series) -> tuple[float, float]:

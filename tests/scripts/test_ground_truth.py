@@ -23,7 +23,9 @@ def chapters(tmp_path_factory: pytest.TempPathFactory) -> list[Chapter]:
 
 
 def test_every_number_is_within_its_tolerance(chapters: list[Chapter]) -> None:
-    off = [(chapter.check, each.metric, each.data, each.farthest) for chapter in chapters for each in chapter.rows if not each.holds]
+    off = [
+        (chapter.check, each.metric, each.data, each.farthest) for chapter in chapters for each in chapter.rows if not each.holds
+    ]
     assert off == []
     assert sum(len(each.pairs) for chapter in chapters for each in chapter.rows) > 400
 
@@ -39,7 +41,9 @@ def test_every_metric_that_is_emitted_has_a_reference_or_is_a_count(chapters: li
 def test_the_page_has_every_metric(chapters: list[Chapter]) -> None:
     text = page.PAGE.read_text()
     for chapter in chapters:
-        told = set(re.findall(r"^\| `([^`]+)` \|", text.partition(f"\n## {chapter.check}\n")[2].partition("\n## ")[0], re.MULTILINE))
+        told = set(
+            re.findall(r"^\| `([^`]+)` \|", text.partition(f"\n## {chapter.check}\n")[2].partition("\n## ")[0], re.MULTILINE)
+        )
         assert {each.metric for each in chapter.rows} <= told, chapter.check
     assert dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|$", text.partition("## Without a reference")[2], re.MULTILINE)) == COUNTS
     assert all(name in text for name in ("German Credit", "breast cancer", "Adult", "Bank Marketing", "Diabetes 130-US"))
