@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
             found += throughput(folder, given.runs, given.workers, given.rounds)
     print("\n".join(table(found)))
     if given.write_docs:
-        PAGE.write_text(page(found, given.runs, given.rows))
+        PAGE.write_text(page([*found, *kept(given.parts)]))
         print(f"wrote {PAGE.relative_to(ROOT)}")
     return 0
 
@@ -73,12 +73,10 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=2, help="in which the numbers of workers take turns")
     parser.add_argument("--workers", type=lambda text: [int(each) for each in text.split(",")], default=list(WORKERS))
-    parser.add_argument("--write-docs", action="store_true", help=f"put the ratios into docs/{PAGE.name}")
+    parser.add_argument("--write-docs", action="store_true", help=f"put the ratios into docs/{PAGE.name}; other parts stay")
     given = parser.parse_args(arguments)
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    if given.write_docs and len(given.parts) < len(PARTS):
-        parser.error("--write-docs takes a whole run")
     return given
 
 
@@ -164,7 +162,7 @@ def fairness(folder: Path, rows: int, repeats: int) -> Iterator[Ratio]:
             )
             promised.by_group  # noqa: B018
 
-    mine, others = _in_turns([ours, theirs], max(3, repeats // 3))
+    mine, others = _in_turns([ours, theirs], max(1, repeats // 5))
     words = f"{rows:,} rows and two features: the check's measuring part, over MetricFrame"
     yield Ratio("fairness", f"{words}, time", mine / others, "at most 3")
     peaks = [_peak(each) for each in (ours, theirs)]
@@ -219,13 +217,14 @@ def throughput(folder: Path, runs: int, workers: list[int], rounds: int) -> Iter
             for number in workers:
                 alone += [_timed(lambda: run_sandbox("artifact-scan", model, asks=False)) for _ in range(3)]
                 rates[number].append(_rate(stack, each, number, f"{turn}-{number}"))
-    first = workers[0]
+    first, engine = workers[0], "PostgreSQL" if os.environ.get("DATABASE_URL", "").startswith("postgres") else "SQLite"
+    words = f"{runs:,} runs on {engine} and {os.cpu_count()} cores"
     per_second = {number: median(found) for number, found in rates.items()}
     for number in workers[1:]:
         bound = "above 1, and no more than there are cores to give" if number <= (os.cpu_count() or 1) else ""
-        yield Ratio("throughput", f"{number} workers, over {first}", per_second[number] / per_second[first], bound)
+        yield Ratio("throughput", f"{words}: {number} workers, over {first}", per_second[number] / per_second[first], bound)
     share = max(0.0, 1 - median(alone) * per_second[first] / first)
-    yield Ratio("throughput", f"share of a worker's time beyond the sandbox: queue, election, database ({first} workers)", share)
+    yield Ratio("throughput", f"{words}: share of one worker's time beyond the sandbox (queue, election, database)", share)
 
 
 @contextmanager
@@ -301,19 +300,27 @@ times, which would say more about a machine than about a program. What is compar
 _FOOT = """
 - **start**: two boxes with an interpreter each, ours until the check has looked at a model without an example and its result is read;
   against `python -c "import sklearn"`. Most of what is left is two namespaces and two interpreters.
-- **fairness**: {rows:,} rows in two groupings, read and scored beforehand. MetricFrame computes four rates, their ratios and differences, and the
+- **fairness**: rows in two groupings, read and scored beforehand. MetricFrame computes four rates, their ratios and differences, and the
   mean score; the check computes these with their intervals, calibration in bands and impact ratios too.
-- **throughput**: {runs:,} runs of `artifact-scan` on a model of one small file for each number of workers, on an instance with {engine}. This
-  machine has {cores} cores, of which the workers use all that they find: beyond that many workers nothing can grow. The share beyond the
-  sandbox is what is left of a worker's time when that of the same check in the same sandbox, started from here, is taken away.
+- **throughput**: runs of `artifact-scan` on a model of one small file, on an instance whose workers are started anew for each number of
+  them. Workers share the machine's cores: beyond that many, nothing can grow. The share beyond the sandbox is what is left of a worker's
+  time when that of the same check in the same sandbox, started from here, is taken away.
 """
 
 
-def page(found: list[Ratio], runs: int, rows: int, environment: Mapping[str, str] = os.environ) -> str:
+def kept(measured: list[str]) -> list[Ratio]:
+    """Return what the page says of the parts that were not measured now."""
+    lines = PAGE.read_text().splitlines() if PAGE.exists() else []
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return [
+        Ratio(part, what, float(value), bound) for part, what, value, bound in cells if part in PARTS and part not in measured
+    ]
+
+
+def page(found: list[Ratio]) -> str:
     """Return the page."""
-    engine = "PostgreSQL" if environment.get("DATABASE_URL", "").startswith("postgres") else "SQLite and the broker of files"
-    foot = _FOOT.format(rows=rows, runs=runs, engine=engine, cores=os.cpu_count())
-    return _HEAD + "\n".join(table(found)) + "\n" + foot
+    ordered = sorted(found, key=lambda each: PARTS.index(each.part))
+    return _HEAD + "\n".join(table(ordered)) + "\n" + _FOOT
 
 
 if __name__ == "__main__":

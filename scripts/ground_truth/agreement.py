@@ -76,8 +76,9 @@ class Chapter:
         return found
 
     def add(self, metric: str, method: str, reference: str, data: str, pairs: Iterable[Pair], derived: str = "") -> None:
-        """Note what was compared."""
-        self.rows.append(Agreement(metric, method, reference, data, tuple(pairs), derived))
+        """Note what was compared, if there was anything."""
+        if found := tuple(pairs):
+            self.rows.append(Agreement(metric, method, reference, data, found, derived))
 
     def values(
         self, found: Found, metric: str, method: str, reference: str, data: str, expected: Mapping[str, float | None] | float
