@@ -84,7 +84,6 @@ def measure(folder: Path, larger: Path | None = None, *, slow: bool) -> list[Cha
         fairness.fairness(fair, hospital, ("gender", "race"))
         performance.multiclass(scored, more.stays())
         performance.regression(scored, more.hours())
-        performance.ranking(scored, adult.only([*adult.features, "native_country", "fnlwgt"]), "native_country")
         for each in (adult, bank):
             drift.drift(drifted, each)
             explainability.permutation(explained, each, 10)
