@@ -221,5 +221,5 @@ def _bootstrap(
         by("scipy", f"stats.bootstrap, method={method!r}, {_RESAMPLES} resamples"),
         rows.name,
         [Pair(each.ci_low, low, tolerance), Pair(each.ci_high, high, tolerance)],
-        "Monte Carlo, see below",
+        "Monte Carlo, see above",
     )

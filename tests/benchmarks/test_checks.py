@@ -30,8 +30,7 @@ def test_fairness_is_measured_on_the_arrays_that_fairlearn_gets(tmp_path: Path) 
 
 @once
 def test_runs_are_counted_on_an_instance_that_is_gone_afterwards(tmp_path: Path) -> None:
-    growth, share = checks.throughput(tmp_path, runs=6, workers=[1, 2], rounds=1)
-    assert growth.value > 0 and "2 workers, over 1" in growth.what
+    (share,) = checks.throughput(tmp_path, runs=3, workers=[1], rounds=1)
     assert 0 <= share.value < 1 and "beyond the sandbox" in share.what
     logs = [path.read_text() for path in (tmp_path / "instance" / "logs").glob("*.log")]
     assert logs and not any("Traceback" in each for each in logs)
