@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Child:
             pass_fds=job.descriptors,
             preexec_fn=limits.applied_before_exec(),  # it makes system calls only
         )
+        self._end = os.pidfd_open(self._process.pid)
         assert self._process.stdout is not None
         self._output = self._process.stdout.fileno()
         os.set_blocking(self._output, False)
@@ -52,6 +54,12 @@ class Child:
         """Whether it has, after taking what it printed: an unread pipe would stop it, an unbounded log the worker."""
         self._drain()
         return self._process.poll() is not None
+
+    def wait(self, seconds: float) -> None:
+        """Return once it has ended, at the latest after so many seconds; it is not asked again and again meanwhile."""
+        waiting = select.poll()
+        waiting.register(self._end, select.POLLIN)
+        waiting.poll(seconds * 1000)
 
     @property
     def log(self) -> bytes:
@@ -64,12 +72,12 @@ class Child:
 
     def stop(self, after: float = 0.0) -> End:
         """Return how it ended, ending it after so many seconds; and what it has left behind is ended too."""
-        try:
-            returncode = self._process.wait(after) if after else self._process.poll()
-        except subprocess.TimeoutExpired:
-            returncode = None
+        if after:
+            self.wait(after)
+        returncode = self._process.poll()
         _kill(self._process.pid)
         self._process.wait()
+        os.close(self._end)
         self._drain()
         assert self._process.stdout is not None
         self._process.stdout.close()

@@ -101,6 +101,7 @@ class _Watch:
         self._heartbeat = heartbeat
         self._deadline = started + limits.wall_seconds
         self._next_beat = started
+        self._first_look = started + _BEAT_SECONDS
         self._folder = measuring.cwd.parent
         self._scratch = [self._folder / "tmp", *(self._folder / f"{name}-tmp" for name in predicting)]
         self._children: list[Child] = []
@@ -120,7 +121,7 @@ class _Watch:
                 measured, *_ = [each.has_ended() for each in self._children]  # the output of all is to be taken
                 if measured or (verdict := self._reason_to_stop()):
                     break
-                time.sleep(_TICK_SECONDS)
+                self._measuring.wait(_TICK_SECONDS)
         except BaseException:  # the heartbeat's
             for each in self._children:
                 each.stop()
@@ -138,8 +139,9 @@ class _Watch:
         if now < self._next_beat:
             return ""
         self._next_beat = now + _BEAT_SECONDS
-        for each in self._children:
-            each.look()
+        if now > self._first_look:  # to look through all of /proc takes longer than what has only just started can have used
+            for each in self._children:
+                each.look()
         out = self._folder / "out"
         if _bytes_in(out) > 2 * self._limits.result_bytes + (8 << 20) or self._scratch_bytes() > self._limits.file_bytes:
             return "output_limit"

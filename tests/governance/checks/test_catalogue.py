@@ -35,6 +35,21 @@ def test_the_catalogue_is_read_without_the_validation_libraries_or_django() -> N
     assert done.stdout.strip() == "[]"
 
 
+def test_a_process_that_measures_imports_its_own_check_alone() -> None:
+    code = (
+        "import sys; from governance.checks import catalogue; print(catalogue.build('signature-schema', {}).name,"
+        "[m for m in ('drift','performance','artifact_scan','text_generation') if f'governance.checks.{m}' in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "signature-schema []"
+
+
+@pytest.mark.parametrize("name", ["model", "statistics", "..", "base", ""])
+def test_a_module_that_holds_no_check_is_none(name: str) -> None:
+    with pytest.raises(ValueError, match="Unknown check"):
+        catalogue.build(name, {})
+
+
 def test_a_name_used_twice_is_refused() -> None:
     class Impostor:
         name: ClassVar[str] = "performance"
