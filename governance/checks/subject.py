@@ -121,10 +121,6 @@ class Subject:
         """The evaluation set, at least one row."""
         return self.reader.frame
 
-    @frame.setter
-    def frame(self, frame: pd.DataFrame) -> None:
-        self.reader.frame = frame
-
     @property
     def row_count(self) -> int:
         """The number of rows of the evaluation set, at least one."""
