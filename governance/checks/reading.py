@@ -65,6 +65,23 @@ class Reader:
             self._columns.update(self._read([name]))
         return self._columns[name]
 
+    def coded(self, name: str, needed_for: str) -> tuple[np.ndarray, pd.Index]:
+        """Return the place of each row's value among the different ones, -1 without a value, and those in the order in which they come.
+
+        That is what ``Series.factorize`` gives, without the column being held. Raises MissingColumn.
+        """
+        import numpy as np
+        import pandas as pd
+
+        self.require([name], needed_for)
+        parts = [(codes.astype(np.int32), own) for codes, own in (batch[name].factorize() for batch in self.batches([name]))]
+        places, different = pd.concat([pd.Series(own) for _, own in parts]).factorize()
+        placed, start = [], 0
+        for codes, own in parts:
+            placed.append(np.append(places[start : start + len(own)], -1).astype(np.int32)[codes])  # -1 is the last place
+            start += len(own)
+        return np.concatenate(placed), different
+
     def require(self, names: Sequence[str], needed_for: str) -> None:
         """Raise MissingColumn for a name that is none of its columns'."""
         for name in names:
@@ -88,7 +105,7 @@ class Reader:
             return
         # A table of no columns would have no rows.
         for batch in tables.batches(self.path, list(names) or self.names[:1], rows, name=self.name):
-            yield batch[list(names)]
+            yield batch if names else batch[[]]
 
     def rows(self, places: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
         """Return the rows at these places, in this order, with these columns; numbered from 0."""
