@@ -73,6 +73,7 @@ class Performance:
     def run(self, subject: Subject) -> Iterator[Result]:
         """Yield measurements for the whole set, then for each slice, then tables, then the comparison with the champion."""
         answers = self._ask(subject)
+        subject.progress(0.6, "Measuring")
         slices = [groups.split(subject, feature) for feature in self.slices]
         yield from answers.measurements("")
         for slice_, rows in chain.from_iterable(slices):
