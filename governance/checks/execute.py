@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
@@ -31,6 +32,7 @@ from governance.checks.subject import DatasetSpec, Subject
 LONGEST_TEXT = 2000
 MOST_ROWS = 5000
 MOST_RESULTS = 10_000
+_VERSION_DONE = 0.6
 _PACKAGES = ("mlflow", "mlflow-skinny", "scikit-learn", "skops", "numpy", "pandas", "scipy", "picklescan")
 
 
@@ -89,23 +91,31 @@ def _run(spec: Mapping[str, Any], progress: Progress, predictors: Mapping[str, P
 def _subject(spec: Mapping[str, Any], progress: Progress, predictors: Mapping[str, Predictor]) -> Subject:
     dataset = spec.get("dataset")
     model_dir, champion_dir = spec.get("model_dir"), spec.get("champion_dir")
-    subject = Subject(
+    evaluation = DatasetSpec(**{**dataset, "path": Path(dataset["path"])}) if dataset else None
+    seed = int(spec.get("seed") or 0)
+    others = {name: Path(path) for name, path in (spec.get("others") or {}).items()}
+    champion = None
+    if champion_dir:
+        tell = partial(_of_champion, progress)
+        champion = Subject(Path(champion_dir), evaluation, seed, tell, predictors.get("champion"), others)
+    return Subject(
         Path(model_dir) if model_dir else None,
-        DatasetSpec(**{**dataset, "path": Path(dataset["path"])}) if dataset else None,
-        int(spec.get("seed") or 0),
+        evaluation,
+        seed,
         progress,
         predictors.get("model"),
-        {name: Path(path) for name, path in (spec.get("others") or {}).items()},
+        others,
         predictors.get("again"),
+        champion=champion,
         card=spec.get("card") or {},
         earlier_card=spec.get("earlier_card") or {},
         measured=tuple(SiblingMeasurement(**row) for row in spec.get("measured") or ()),
     )
-    if champion_dir:
-        subject.champion = Subject(
-            Path(champion_dir), subject.dataset, subject.seed, predictor=predictors.get("champion"), others=subject.others
-        )
-    return subject
+
+
+def _of_champion(progress: Progress, done: float, text: str) -> None:
+    """Tell progress of the champion, which is asked when this version has been measured."""
+    progress(_VERSION_DONE + (1 - _VERSION_DONE) * done, f"Champion: {text}")
 
 
 def document(results: Iterable[Result], error: dict[str, str] | None, seconds: float, *, skipped: bool = False) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class Explainability:
 
         report.require(subject, self.sensitive, "the sensitive features")
         report.require(subject, self.forbidden, "the forbidden features")
-        measured = self._measure(subject, subject.seed, _telling(subject, 0.3, 0.65 if subject.champion else 1.0))
+        measured = self._measure(subject, subject.seed, _telling(subject, 0.6, 0.8 if subject.champion else 1.0))
         found = measured.attributions
         yield from measured.rests_on
         attributions = [_attribution(found, index) for index in range(len(found.features))]
@@ -123,8 +123,8 @@ class Explainability:
         from governance.checks.attribution.permutation import Goodness, drops
 
         random = np.random.default_rng(seed)
-        chosen = sample(random, len(subject.frame), self.rows)
-        features = subject.features.iloc[chosen].reset_index(drop=True)
+        chosen = sample(random, subject.row_count, self.rows)
+        features = subject.rows(chosen)
         answers = Answers(subject, self.task)
         goodness = Goodness(subject, answers.kind, chosen)
         resamples = goodness.resamples(self.resamples, _apart(seed))
@@ -144,7 +144,7 @@ class Explainability:
 
         answers = Answers(subject, self.task)
         most = (self.explained, self.background, self.budget)
-        explained = explain(answers, subject.features, most, np.random.default_rng(seed), tell)
+        explained = explain(answers, subject, most, np.random.default_rng(seed), tell)
         answer = IN_WORDS[answers.kind]
         method = f"mean absolute Shapley value of {answer}, {explained.how}; 95 % t interval over the rows explained"
         names = tuple(map(str, explained.rows.columns))
@@ -159,7 +159,7 @@ class Explainability:
         if subject.champion is None:
             return "no version is in place to compare with"
         try:
-            return self._measure(subject.champion, subject.seed, _telling(subject, 0.65, 1.0)).attributions
+            return self._measure(subject.champion, subject.seed, _telling(subject, 0.8, 1.0)).attributions
         except CheckError as cause:
             return f"the version in place could not be measured. {cause.message}"
 

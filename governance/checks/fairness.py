@@ -162,7 +162,6 @@ class Fairness:
         from governance.checks.statistics.grouped import confusions
         from governance.checks.statistics.parity import parities
 
-        champion.progress(0.8, "Asking the champion")
         try:
             decided = champion.with_favourable(self.favourable).decisions(self.threshold)
         except CheckError as cause:

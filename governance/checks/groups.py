@@ -110,8 +110,11 @@ def split(subject: Subject, given: str | Feature) -> Groups:
     something that is not a number.
     """
     feature = as_feature(given)
-    values = subject.column(feature.column, f"the groups of {feature.label}")
-    texts, raw = _bands(values, feature) if feature.edges else _distinct(values, feature)
+    needed_for = f"the groups of {feature.label}"
+    if feature.edges:
+        texts, raw = _bands(subject.column(feature.column, needed_for), feature)
+    else:
+        texts, raw = _distinct(*subject.reader.coded(feature.column, needed_for), feature)
     order = {text: index for index, text in enumerate(texts if feature.edges else sorted(set(texts)))}
     codes, kept = _renumbered(raw, [order[text] for text in texts], len(order))
     if len(kept) > _MOST_GROUPS:
@@ -155,9 +158,8 @@ def _renumbered(raw: np.ndarray, places: list[int], size: int) -> tuple[np.ndarr
     return codes[raw], np.flatnonzero(present).tolist()
 
 
-def _distinct(values: pd.Series, feature: Feature) -> tuple[list[str], np.ndarray]:
+def _distinct(raw: np.ndarray, different: pd.Index, feature: Feature) -> tuple[list[str], np.ndarray]:
     """Return the text of each different value, and the place of each row's: two values may have one text, as 1 and 1.0 have."""
-    raw, different = values.factorize(use_na_sentinel=True)
     texts: list[str] = []
     for value in different:
         texts.append(_text(value))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Label = str | int | float | bool
 
-_ROWS_AT_ONCE = 50_000
+ROWS_AT_ONCE = 50_000
 _MOST_BYTES = 1 << 30
 _NUMBERS = frozenset({"|b1", "|i1", "|u1", *(f"<{kind}" for kind in ("i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"))})
 
@@ -138,12 +138,17 @@ class Model:
 
         classes: of a table with a column for each of them, these columns in this order.
         """
+        return self.named_output(features, classes)[0]
+
+    def named_output(self, features: pd.DataFrame, classes: Sequence[str] = ()) -> tuple[np.ndarray, list[str] | None]:
+        """Return the same, with the names of its columns if the model names them."""
         import numpy as np  # the catalogue is read without numpy
         import pandas as pd
 
         answer = self._guard(lambda: self._predictor.predict(features), ModelPredictFailed)
         if isinstance(answer, pd.DataFrame) and classes and set(classes) <= set(map(str, answer.columns)):
             answer = answer.rename(columns=str)[list(classes)]
+        names = list(map(str, answer.columns)) if isinstance(answer, pd.DataFrame) else None
         output = np.asarray(answer)
         if output.ndim == 2 and output.shape[1] == 1:
             output = output[:, 0]
@@ -152,7 +157,7 @@ class Model:
         missing = int(np.asarray(pd.isna(output)).sum())
         if missing:
             raise ModelPredictFailed(f"it returned no value in {missing} places")
-        return output
+        return output, names
 
     def probabilities(self, features: pd.DataFrame) -> tuple[list[Label], np.ndarray] | None:
         """Return the classes and the probability of each, shape (n, classes), or None if the model has no such method."""
@@ -177,7 +182,7 @@ class Model:
 
 
 def _parts(rows: pd.DataFrame) -> list[pd.DataFrame]:
-    return [rows.iloc[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE)]
+    return [rows.iloc[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
 
 
 def _request(op: str, rows: pd.DataFrame) -> tuple[dict[str, Any], bytes]:

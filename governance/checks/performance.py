@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import ClassVar, Literal
 
 from governance.checks import groups
@@ -72,9 +73,10 @@ class Performance:
     def run(self, subject: Subject) -> Iterator[Result]:
         """Yield measurements for the whole set, then for each slice, then tables, then the comparison with the champion."""
         answers = self._ask(subject)
-        slices = [each for feature in self.slices for each in groups.split(subject, feature)]
+        subject.progress(0.6, "Measuring")
+        slices = [groups.split(subject, feature) for feature in self.slices]
         yield from answers.measurements("")
-        for slice_, rows in slices:
+        for slice_, rows in chain.from_iterable(slices):
             yield from answers.on(rows).measurements(slice_)
         yield from answers.tables()
         yield from against_champion(subject, answers, self._ask, slices)

@@ -12,7 +12,6 @@ from governance.checks.base import (
     Cell,
     Finding,
     Measurement,
-    MissingColumn,
     ModelPredictFailed,
     Result,
     Severity,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 _MOST_TABLE_ROWS = 50  # of each comparison
 _LONGEST_SHOWN = 60
+_LOG = "the comparison with the predictions logged at training"
 _NOT_LOGGED = "not measured: no predictions logged at training were given"
 _LABELS = "not computed: the answers are labels, which are compared as shares alone"
 _LONE = "not computed: one row has no other order, and no neighbours"
@@ -97,8 +97,8 @@ class Reproducibility:
         import numpy as np
 
         random = np.random.default_rng(subject.seed)
-        chosen = sample(random, len(subject.frame), self.rows)
-        rows = subject.features.iloc[chosen].reset_index(drop=True)
+        chosen = sample(random, subject.row_count, self.rows)
+        rows = subject.rows(chosen)
         compared = [*self._asked(subject, rows, chosen, random), self._with_log(subject, random)]
         for each in compared:
             yield from _measured(each, self.tolerance)
@@ -142,15 +142,13 @@ class Reproducibility:
         if not self.logged:
             return Comparison("logged", np.arange(0), [], _NOT_LOGGED)
         subject.progress(0.9, "Comparing with the log")
-        frame, features = subject.other(self.logged), list(subject.features.columns)
-        for name in [*features, self.prediction_column]:
-            if name not in frame.columns:
-                raise MissingColumn(str(name), self.logged, "the comparison with the predictions logged at training")
-        logged = frame[self.prediction_column]
+        log, features = subject.other_reader(self.logged), subject.feature_names
+        log.require([*features, self.prediction_column], _LOG)
+        logged = log.column(self.prediction_column, _LOG)
         if missing := int(logged.isna().sum()):
             raise UnsuitableData(f"Column {logged.name!r} of {self.logged} has {missing} rows without a prediction. Remove them.")
-        places = sample(random, len(frame), self.rows)
-        rows = frame[features].iloc[places].reset_index(drop=True)
+        places = sample(random, log.row_count, self.rows)
+        rows = log.rows(places, features)
         then, now = _as_logged(subject, rows, logged.iloc[places])
         return Comparison("logged", places, [self._pair("as logged at training", [then], [now])])
 

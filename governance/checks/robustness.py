@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from governance.checks import perturbations
 from governance.checks.base import Finding, Measurement, ModelPredictFailed, Result, Table, UnsuitableData
 from governance.checks.explainability import mean_and_half_width, sample
+from governance.checks.labels import equals_label
 from governance.checks.perturbations import Observed
-from governance.checks.subject import Subject, equals_label
+from governance.checks.subject import Subject
 from governance.checks.tasks.measured import measured_share
 
 if TYPE_CHECKING:
@@ -92,15 +93,17 @@ class Robustness:
         import numpy as np
 
         random = np.random.default_rng(subject.seed)
-        chosen = sample(random, len(subject.frame), self.rows)
+        chosen = sample(random, subject.row_count, self.rows)
         answers = _Numbers(subject, chosen) if self.task == "regression" else _Decisions(subject, chosen, self.threshold)
-        rows = subject.features.iloc[chosen].reset_index(drop=True)
-        features = {name: perturbations.observe(subject.features[name], chosen) for name in rows.columns}
+        rows = subject.rows(chosen)
+        features: dict[Hashable, Observed] = {
+            name: perturbations.observe(column, chosen) for name, column in subject.reader.columns_in_turn(subject.feature_names)
+        }
         yield from _control(answers, rows)
         outcomes = []
         trials = self._trials(features, random)
         for index, trial in enumerate(trials):
-            subject.progress(0.3 + 0.5 * index / len(trials), f"Trying {trial.kind} of {trial.feature or 'all features'}")
+            subject.progress(0.6 + 0.2 * index / len(trials), f"Trying {trial.kind} of {trial.feature or 'all features'}")
             outcomes.append(trial.measure(answers, rows))
         measured = [measurement for measurement, _ in outcomes]
         yield from measured

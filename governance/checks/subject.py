@@ -1,38 +1,34 @@
-"""What a check looks at: the model and the evaluation set, each read once and only when asked for."""
+"""What a check looks at: the model and the evaluation set, of which only what is asked for is read."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from governance.checks.base import (
-    MissingColumn,
-    MissingInput,
-    ModelPredictFailed,
-    SiblingMeasurement,
-    UnreadableInput,
-    UnsuitableData,
-)
+from governance.checks import mlmodel, tables
+from governance.checks.base import MissingInput, ModelPredictFailed, SiblingMeasurement, UnsuitableData
+from governance.checks.labels import are_texts, array_of, equals_label, place_of
+from governance.checks.mlmodel import Signature
 from governance.checks.model import Label, Model, Predictor
+from governance.checks.reading import Reader
+from governance.checks.scoring import Output, Questions
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-_MLMODEL_LIMIT_BYTES = 8 * 1024 * 1024
+_MOST_CLASSES = 10_000
+_SCORED_FROM, _SCORED_TO = 0.1, 0.6
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
     """Where the evaluation set lies and how to read it.
 
-    path: CSV, CSV.gz or Parquet. target: column with the truth. favourable: the label that counts as positive.
+    path: CSV, CSV.gz, Parquet or Arrow. target: column with the truth. favourable: the label that counts as positive.
     name: how error messages call the set.
     """
 
@@ -40,23 +36,6 @@ class DatasetSpec:
     target: str
     favourable: Label = 1
     name: str = ""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One input or output of the model signature; outputs and tensors may have no name."""
-
-    name: str | None
-    type: str
-    required: bool = True
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What the model says it takes and gives."""
-
-    inputs: tuple[Column, ...]
-    outputs: tuple[Column, ...]
 
 
 def _ignore(done: float, text: str) -> None:
@@ -69,7 +48,9 @@ class Subject:
 
     model_path: its files, to be read and never loaded here. predictor: what answers for it; second: what answers for it in another fresh
     process, for checks that ask again. others: where further data sets lie, by the names that the check's parameters give them.
-    champion: the version to compare with, on the same rows and seed; None if there is none. card, earlier_card: the sections of the
+    champion: the version to compare with, on the same rows and seed; None if there is none. What it has read is shared with it, and with
+    other subjects made from this one. Rows are read and scored in batches, so that a large set needs memory for what is kept of each row
+    alone: `frame` and `features` hold all of it, and are for checks of small sets. card, earlier_card: the sections of the
     version's model card and of the newest one before it, as text by name. measured: what the other checks of the policy measured.
 
     Attributes raise CheckError: MissingInput, MissingColumn, UnreadableInput, ModelLoadFailed, ModelPredictFailed.
@@ -86,6 +67,12 @@ class Subject:
     card: Mapping[str, str] = field(default_factory=dict)
     earlier_card: Mapping[str, str] = field(default_factory=dict)
     measured: tuple[SiblingMeasurement, ...] = ()
+    opened: Reader | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Let the champion read where this one does."""
+        if self.dataset is not None and self.champion is not None:
+            self.champion.opened = self.reader
 
     @property
     def model_dir(self) -> Path:
@@ -97,24 +84,12 @@ class Subject:
     @cached_property
     def mlmodel(self) -> Mapping[str, Any]:
         """The parsed `MLmodel` file."""
-        path = self.model_dir / "MLmodel"
-        try:
-            if path.stat().st_size > _MLMODEL_LIMIT_BYTES:
-                raise UnreadableInput("The MLmodel file", f"it is larger than {_MLMODEL_LIMIT_BYTES} bytes")
-            parsed = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as cause:
-            raise UnreadableInput("The MLmodel file", str(cause)) from cause
-        if not isinstance(parsed, dict):
-            raise UnreadableInput("The MLmodel file", "it is not a mapping")
-        return parsed
+        return mlmodel.read(self.model_dir / "MLmodel")
 
     @cached_property
     def signature(self) -> Signature | None:
         """The model signature, or None if the model was saved without one."""
-        raw = self.mlmodel.get("signature")
-        if not isinstance(raw, dict) or not raw.get("inputs"):
-            return None
-        return Signature(_columns(raw.get("inputs")), _columns(raw.get("outputs")))
+        return mlmodel.signature(self.mlmodel)
 
     @cached_property
     def model(self) -> Model:
@@ -137,22 +112,40 @@ class Subject:
         spec = self._dataset()
         return spec.name or spec.path.name
 
-    @cached_property
+    @property
+    def reader(self) -> Reader:
+        """What reads the evaluation set."""
+        path, name = self._dataset().path, self.dataset_name
+        if self.opened is None or (self.opened.path, self.opened.name) != (path, name):
+            self.opened = Reader(path, name)
+        return self.opened
+
+    @property
     def frame(self) -> pd.DataFrame:
         """The evaluation set, at least one row."""
-        return _table(self._dataset().path, self.dataset_name)
+        return self.reader.frame
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows of the evaluation set, at least one."""
+        return self.reader.row_count
 
     def other(self, name: str) -> pd.DataFrame:
         """Return a further data set that a parameter names, at least one row. Raises MissingInput, UnreadableInput."""
+        return tables.read_table(self._other(name), name=name)
+
+    def other_reader(self, name: str) -> Reader:
+        """Return what reads a further data set. Raises MissingInput."""
+        return Reader(self._other(name), name)
+
+    def _other(self, name: str) -> Path:
         if name not in self.others:
             raise MissingInput(f"the data set {name!r}", "Register it, and name it in the parameters of the check.")
-        return _table(self.others[name], name)
+        return self.others[name]
 
     def column(self, name: str, needed_for: str) -> pd.Series:
         """Return a column of the evaluation set. Raises MissingColumn."""
-        if name not in self.frame.columns:
-            raise MissingColumn(name, self.dataset_name, needed_for)
-        return self.frame[name]
+        return self.reader.column(name, needed_for)
 
     @cached_property
     def target(self) -> np.ndarray:
@@ -163,8 +156,7 @@ class Subject:
                 f"Column {values.name!r} of {self.dataset_name} is the target and has {int(values.isna().sum())} rows "
                 "without a value. Remove those rows."
             )
-        truth: np.ndarray = values.to_numpy()
-        return truth
+        return array_of(values)
 
     @cached_property
     def positives(self) -> np.ndarray:
@@ -189,44 +181,71 @@ class Subject:
         return replace(self, dataset=replace(self._dataset(), favourable=label))
 
     @cached_property
+    def feature_names(self) -> list[str]:
+        """The columns that the signature asks for, in its order; without one, all columns but the target. Raises MissingColumn."""
+        given = self.reader.names
+        asked = [column for column in self.signature.inputs if column.name] if self.signature else []
+        if not asked:
+            return [name for name in given if name != self._dataset().target]
+        self.reader.require([str(column.name) for column in asked if column.required], "the model signature")
+        return [str(column.name) for column in asked if column.name in given]
+
+    @property
     def features(self) -> pd.DataFrame:
-        """The columns that the signature asks for, in its order; without one, all columns but the target."""
-        names = [column for column in self.signature.inputs if column.name] if self.signature else []
-        if not names:
-            return self.frame.drop(columns=[self._dataset().target], errors="ignore")
-        for column in names:
-            if column.required and column.name not in self.frame.columns:
-                raise MissingColumn(str(column.name), self.dataset_name, "the model signature")
-        return self.frame[[str(column.name) for column in names if column.name in self.frame.columns]]
+        """These columns of all rows."""
+        return self.frame[self.feature_names]
+
+    def rows(self, places: np.ndarray) -> pd.DataFrame:
+        """Return the features of the rows at these places, in this order, numbered from 0."""
+        return self.reader.rows(places, self.feature_names)
+
+    def batches(self) -> Iterator[pd.DataFrame]:
+        """Return the features of all rows, batch by batch, telling how far that is. Raises MissingColumn."""
+        return self._told(self.reader.batches(self.feature_names))
+
+    def _told(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        done, rows = 0, self.row_count
+        for batch in batches:
+            self.progress(_SCORED_FROM + (_SCORED_TO - _SCORED_FROM) * done / rows, f"Scoring row {done + 1:,} of {rows:,}")
+            yield batch
+            done += len(batch)
 
     @cached_property
-    def _output(self) -> np.ndarray:
-        self.progress(0.3, "Scoring the data")
-        return self._answer(self.features)
-
-    def _answer(self, features: pd.DataFrame) -> np.ndarray:
-        return self.model.output(features, [str(each) for each in self._classes_in_target().tolist()])
+    def _output(self) -> Output:
+        batches = self.batches()
+        asked = Questions(self.model, self._class_names)
+        output = Output(self._place_of_favourable or 0)
+        for rows in batches:
+            output.add(asked.output(rows))
+        return output
 
     def predict(self) -> np.ndarray:
         """Return one label (or, for a regression, one number) per row, computed once. Shape (n,).
 
         Of a model that gives a probability per class, the label is the class with the highest one.
         """
-        return self._as_labels(self._output)
+        import numpy as np
+
+        output = self._output
+        if output.columns is None:
+            return output.values
+        return np.asarray(self._labels_of(output.columns)[output.values])
 
     def labels(self, features: pd.DataFrame) -> np.ndarray:
         """Return the same as predict() for changed features; not cached."""
-        return self._as_labels(self._answer(features))
-
-    def _as_labels(self, output: np.ndarray) -> np.ndarray:
-        if output.ndim == 1:
-            return output
         import numpy as np
 
-        classes = self._classes_in_target()
-        if len(classes) != output.shape[1]:
-            raise ModelPredictFailed(f"it returned {output.shape[1]} columns for {len(classes)} classes")
-        return np.asarray(classes[np.argmax(output, axis=1)])
+        output = self._answer(features)
+        return output if output.ndim == 1 else np.asarray(self._labels_of(output.shape[1])[np.argmax(output, axis=1)])
+
+    def _answer(self, features: pd.DataFrame) -> np.ndarray:
+        return self.model.output(features, self._class_names)
+
+    def _labels_of(self, columns: int) -> np.ndarray:
+        """Return the label of each column of a table. Raises ModelPredictFailed if they differ in number."""
+        if len(self._classes) != columns:
+            raise ModelPredictFailed(f"it returned {columns} columns for {len(self._classes)} classes")
+        return self._classes
 
     def scores(self) -> np.ndarray | None:
         """Return the probability of the favourable label in [0, 1] per row, computed once, or None. Shape (n,).
@@ -239,11 +258,23 @@ class Subject:
     def _scores(self) -> np.ndarray | None:
         import numpy as np
 
-        given = self.model.probabilities(self.features)
-        scores = self._scores_in(self._output) if given is None else self._favourable_column(*given)
+        scores = self._probabilities()
+        if scores is None:
+            scores = self._scores_in(self._output)
         if scores is not None and not bool(np.all((scores >= 0) & (scores <= 1))):
             raise UnsuitableData("The model gives probabilities that are missing or outside 0 to 1. Repair its predict_proba.")
         return scores
+
+    def _probabilities(self) -> np.ndarray | None:
+        import numpy as np
+
+        asked, parts = Questions(self.model), []
+        for rows in self.batches():
+            given = asked.probabilities(rows)
+            if given is None:
+                return None
+            parts.append(self._favourable_column(*given).copy())  # of the whole table it would be a view
+        return np.concatenate(parts)
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         """Return the same as scores() for changed features, of a model that has scores; not cached."""
@@ -251,20 +282,24 @@ class Subject:
         if given is not None:
             return self._favourable_column(*given)
         output = self._answer(features)
-        return output if output.ndim == 1 else self._favourable_column(self._classes_in_target().tolist(), output)
+        return output if output.ndim == 1 else self._favourable_column(self._classes.tolist(), output)
 
-    def _scores_in(self, output: np.ndarray) -> np.ndarray | None:
+    def _scores_in(self, output: Output) -> np.ndarray | None:
         """Read model output as probabilities of the favourable label, or return None if it is labels."""
         import numpy as np
 
-        if output.dtype.kind != "f":
+        if output.columns is not None:
+            if output.columns != len(self._classes) or output.column.dtype.kind != "f":
+                return None
+            if self._place_of_favourable is None:
+                raise self._unknown_favourable(self._classes.tolist())
+            return output.column
+        values = output.values
+        if values.dtype.kind != "f":
             return None
-        if output.ndim == 2:
-            classes = self._classes_in_target().tolist()
-            return self._favourable_column(classes, output) if len(classes) == output.shape[1] else None
-        in_range = bool(np.all((output >= 0) & (output <= 1)))
+        in_range = bool(np.all((values >= 0) & (values <= 1)))
         # Labels saved as 0.0 and 1.0 are labels still: only a value between them shows a probability.
-        return output if in_range and bool(np.any((output > 0) & (output < 1))) else None
+        return values if in_range and bool(np.any((values > 0) & (values < 1))) else None
 
     def decisions(self, threshold: float) -> np.ndarray:
         """Return whether each row is decided favourably: score >= threshold, or else the label. Bool, shape (n,)."""
@@ -272,7 +307,7 @@ class Subject:
         return scores >= threshold if scores is not None else self._chosen(self.predict())
 
     def _chosen(self, labels: np.ndarray) -> np.ndarray:
-        classes = self._classes_in_target().tolist()
+        classes = self._classes.tolist()
         if not any(equals_label(labels, each).any() for each in classes):
             raise UnsuitableData(
                 f"The model answers {labels[0]!r}, which is none of the labels {classes!r} in the target. "
@@ -283,73 +318,35 @@ class Subject:
     def _favourable_column(self, classes: list[Label], table: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        wanted = equals_label(np.asarray(classes), self.favourable)
-        if not bool(wanted.any()):
-            raise UnsuitableData(
-                f"The model knows the classes {classes!r}, not the favourable label {self.favourable!r} of "
-                f"{self.dataset_name}. Correct the favourable label of the data set."
-            )
-        return np.asarray(table[:, int(np.argmax(wanted))])
+        place = place_of(self.favourable, np.asarray(classes))
+        if place is None:
+            raise self._unknown_favourable(classes)
+        return np.asarray(table[:, place])
 
-    def _classes_in_target(self) -> np.ndarray:
+    def _unknown_favourable(self, classes: Sequence[Label]) -> UnsuitableData:
+        return UnsuitableData(
+            f"The model knows the classes {classes!r}, not the favourable label {self.favourable!r} of "
+            f"{self.dataset_name}. Correct the favourable label of the data set."
+        )
+
+    @cached_property
+    def _classes(self) -> np.ndarray:
+        """The different values of the target, sorted."""
         import numpy as np
+        import pandas as pd
 
-        return np.unique(self.target)
+        return np.unique(pd.unique(self.target) if are_texts(self.target) else self.target)
+
+    @property
+    def _class_names(self) -> list[str]:
+        """The same as names of columns. No table has a column for each of very many: those are the numbers of a regression."""
+        return [str(each) for each in self._classes.tolist()] if len(self._classes) <= _MOST_CLASSES else []
+
+    @cached_property
+    def _place_of_favourable(self) -> int | None:
+        return place_of(self.favourable, self._classes)
 
     def _dataset(self) -> DatasetSpec:
         if self.dataset is None:
             raise MissingInput("an evaluation set", "Bind one to the model, with the column that holds the target.")
         return self.dataset
-
-
-def _table(path: Path, name: str) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        if path.name.endswith(".parquet"):
-            frame = pd.read_parquet(path)
-        elif path.name.endswith((".csv", ".csv.gz")):
-            frame = pd.read_csv(path)
-        else:
-            raise UnreadableInput(f"The data set {name}", "use CSV, CSV.gz or Parquet")
-    except (OSError, ValueError) as cause:
-        raise UnreadableInput(f"The data set {name}", str(cause)) from cause
-    if not len(frame):
-        raise UnsuitableData(f"The data set {name} has no rows.")
-    return frame
-
-
-def equals_label(values: np.ndarray, label: Label) -> np.ndarray:
-    """Return where `values` is `label`: bool, shape (n,).
-
-    A CSV holds 1 where a policy says "1" and a model answers 1.0, so a label that reads as a number is compared as one
-    with numbers, and everything else as text.
-    """
-    import numpy as np
-
-    number = _as_number(label)
-    if values.dtype.kind in "biuf" and number is not None:
-        return np.asarray(values == number)
-    return np.asarray([str(value) == str(label) for value in values.tolist()], dtype=bool)
-
-
-def _as_number(label: Label) -> float | None:
-    try:
-        return float(label)
-    except ValueError:
-        return None
-
-
-def _columns(raw: object) -> tuple[Column, ...]:
-    """Read inputs or outputs of a signature; MLflow stores them as JSON text inside the YAML."""
-    try:
-        items = json.loads(raw) if isinstance(raw, str) else raw
-    except ValueError as cause:
-        raise UnreadableInput("The model signature", str(cause)) from cause
-    if not isinstance(items, list):
-        return ()
-    return tuple(
-        Column(item.get("name"), str(item.get("type", "")), bool(item.get("required", True)))
-        for item in items
-        if isinstance(item, dict)
-    )

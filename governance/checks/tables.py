@@ -134,7 +134,8 @@ class _Csv:
         return self._ordered(pd.read_csv(self._path, usecols=self._wanted, low_memory=False))
 
     def batches(self, rows: int) -> Iterator[pd.DataFrame]:
-        kinds = _settled(self._path, self._wanted, *_state(self._path))
+        settled = _settled(self._path, *_state(self._path))
+        kinds = {column: settled[column] for column in (self._names if self._wanted is None else self._wanted)}
         texts = [column for column, kind in kinds.items() if kind in (Kind.TEXT, Kind.LARGE_INTEGER)]
         literal = [column for column, kind in kinds.items() if kind is Kind.LITERAL_TEXT]
         forced = {column: kind.value for column, kind in kinds.items() if kind in (Kind.FLOAT, Kind.UNSIGNED)}
@@ -180,11 +181,11 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def _settled(path: Path, wanted: tuple[str, ...] | None, size: int, modified_ns: int) -> dict[str, Kind]:
-    """Return what each column is by all of its rows; kept, since a check that reads a file again would settle it again."""
+def _settled(path: Path, size: int, modified_ns: int) -> dict[str, Kind]:
+    """Return what each column is by all of its rows; kept, and of all columns, since a check that reads others would settle them again."""
     seen: dict[str, Witnesses] = {}
     rows = _settle_rows(path)
-    for frame in _chunks(path, rows, usecols=wanted):
+    for frame in _chunks(path, rows):
         for column in frame.columns:
             seen.setdefault(column, Witnesses()).see(frame[column])
     kinds: dict[str, Kind] = {}

@@ -176,6 +176,8 @@ def _environment(scratch: Path, code: Path | None = None) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         **({"PYTHONPATH": str(code)} if code else {}),
+        # Arrow's own allocator sets a GiB of addresses aside at its first use, which is half of the limit.
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",

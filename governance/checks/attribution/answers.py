@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from governance.checks.base import ModelPredictFailed
-from governance.checks.subject import Subject, equals_label
+from governance.checks.labels import equals_label
+from governance.checks.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,6 +11,7 @@ import numpy as np
 from governance.checks.attribution.answers import Answers
 from governance.checks.base import UnsuitableData
 from governance.checks.statistics.shapley import Estimate, Plan, estimate, plan
+from governance.checks.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +64,7 @@ class Explained:
 
 def explain(
     answers: Answers,
-    features: pd.DataFrame,
+    subject: Subject,
     most: tuple[int, int, int],
     random: np.random.Generator,
     progress: Callable[[float, str], None],
@@ -73,19 +74,20 @@ def explain(
     Raises UnsuitableData for fewer than two rows, no features, or so many that the budget does not do.
     """
     explained, background, budget = most
-    if len(features) < 2 or not features.shape[1]:
+    rows, features = subject.row_count, len(subject.feature_names)
+    if rows < 2 or not features:
         raise UnsuitableData("Shapley values need two rows or more, and a feature. Use a larger data set.")
-    planned = plan(features.shape[1], min(explained, len(features)), min(background, len(features)), budget)
+    planned = plan(features, min(explained, rows), min(background, rows), budget)
     if planned is None:
-        least = Plan(features.shape[1], 2, 1, 1).model_rows
+        least = Plan(features, 2, 1, 1).model_rows
         raise UnsuitableData(
-            f"A budget of {budget} model rows does not do for {features.shape[1]} features, which take {least} at least. "
+            f"A budget of {budget} model rows does not do for {features} features, which take {least} at least. "
             "Raise 'budget', or use method: permutation."
         )
     # Both are drawn before the budget cuts them, so that another model with fewer or more features is asked about the same rows.
-    places, against = (random.permutation(len(features)) for _ in range(2))
+    places, against = (random.permutation(rows) for _ in range(2))
     places, against = places[: planned.explained], against[: planned.background]
-    pool = features.iloc[np.concatenate([places, against])].reset_index(drop=True)
+    pool = subject.rows(np.concatenate([places, against]))
     found = estimate(_asking(answers, pool), planned, random, lambda done: progress(done, "Explaining rows"))
     return Explained(planned, places, pool.iloc[: planned.explained], answers.kind, found)
 

@@ -19,7 +19,7 @@ _TOP = 5
 def require(subject: Subject, names: tuple[str, ...], needed_for: str) -> None:
     """Raise MissingColumn for a name that neither the data set nor the model knows: a mistyped one would look unused."""
     for name in names:
-        if name not in map(str, subject.features.columns):
+        if name not in subject.feature_names:
             subject.column(name, needed_for)
 
 

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from itertools import chain
 
 from governance.checks.base import CheckError, Measurement, Result, Table, UnsuitableData
+from governance.checks.groups import Groups
 from governance.checks.subject import Subject
 from governance.checks.tasks.answers import Answers
 from governance.checks.tasks.measured import Difference
 
-if TYPE_CHECKING:
-    import numpy as np
-
 
 def against_champion(
-    subject: Subject, mine: Answers, ask: Callable[[Subject], Answers], slices: Sequence[tuple[str, np.ndarray]]
+    subject: Subject, mine: Answers, ask: Callable[[Subject], Answers], slices: Sequence[Groups]
 ) -> Iterator[Result]:
     """Yield the difference of each metric for the whole set, then by slice, and the table `against_champion` of the whole set.
 
-    slices: names with the rows of each: bool, shape (n,). Without a champion there is nothing. One that cannot be asked, or is
+    slices: the groups to measure by. Without a champion there is nothing. One that cannot be asked, or is
     another kind of model, leaves each difference None with the reason: the run is not lost by a fault that is not the version's.
     """
     champion = subject.champion
     if champion is None:
         return
     try:
-        theirs = ask(_on_same_rows(subject, champion))
+        if champion.row_count != subject.row_count:
+            raise UnsuitableData(f"it was given {champion.row_count} rows and this version {subject.row_count}.")
+        theirs = ask(champion)
     except CheckError as cause:
         for metric in mine.compared:
             reason = f"not computed: the champion cannot be compared: {cause.message}"
-            yield Measurement(f"{metric}.difference", None, "", len(subject.frame), method=reason)
+            yield Measurement(f"{metric}.difference", None, "", subject.row_count, method=reason)
         return
     whole = mine.differences(theirs)
     yield from (_measurement(each, "") for each in whole)
-    for slice_, rows in slices:
+    for slice_, rows in chain.from_iterable(slices):
         yield from (_measurement(each, slice_) for each in mine.on(rows).differences(theirs.on(rows)))
     yield Table(
         "against_champion",
@@ -42,15 +42,6 @@ def against_champion(
         ("metric", "this_version", "champion", "difference", "ci_low", "ci_high"),
         tuple((each.metric, each.mine, each.champion, each.value, each.low, each.high) for each in whole),
     )
-
-
-def _on_same_rows(subject: Subject, champion: Subject) -> Subject:
-    """Return the champion with the rows already read, so that they are not held twice. Raises UnsuitableData for other rows."""
-    if champion.dataset == subject.dataset:
-        champion.frame = subject.frame
-    if len(champion.frame) != len(subject.frame):
-        raise UnsuitableData(f"it was given {len(champion.frame)} rows and this version {len(subject.frame)}.")
-    return champion
 
 
 def _measurement(each: Difference, slice_: str) -> Measurement:

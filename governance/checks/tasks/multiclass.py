@@ -261,23 +261,30 @@ def _answer(subject: Subject) -> tuple[np.ndarray, list[str], np.ndarray | None]
     """
     import numpy as np
 
-    features = subject.features
+    from governance.checks.scoring import Questions, Values
+
+    batches = subject.batches()
     _, in_target = _coded(subject.target)
     in_target = sorted(in_target, key=_in_order)
-    subject.progress(0.3, "Scoring the data")
-    output, given = subject.model.output(features, in_target), subject.model.probabilities(features)
-    if given is not None:
-        classes, table = [_text(each) for each in given[0]], given[1]
-    elif output.ndim == 2:
-        classes, table = in_target, output
-    else:
-        return output, [], None
-    if output.ndim == 2:
-        if output.shape[1] != len(classes):
-            raise ModelPredictFailed(f"it returned {output.shape[1]} columns for {len(classes)} classes")
-        output = np.asarray(classes, dtype=object)[np.argmax(output, axis=1)]
-    _check_probabilities(table)
-    return output, classes, table
+    asked, labels, tables = Questions(subject.model, in_target), Values(), []
+    classes: list[str] = []
+    for rows in batches:
+        output, given = asked.output(rows), asked.probabilities(rows)
+        if given is not None:
+            classes, table = [_text(each) for each in given[0]], given[1]
+        elif output.ndim == 2:
+            classes, table = in_target, output
+        else:
+            labels.add(output)
+            continue
+        if output.ndim == 2:
+            if output.shape[1] != len(classes):
+                raise ModelPredictFailed(f"it returned {output.shape[1]} columns for {len(classes)} classes")
+            output = np.asarray(classes, dtype=object)[np.argmax(output, axis=1)]
+        _check_probabilities(table)
+        labels.add(output)
+        tables.append(table)
+    return labels.whole(), classes, np.concatenate(tables) if tables else None
 
 
 def _check_probabilities(table: np.ndarray) -> None:

@@ -132,16 +132,19 @@ def _scores(subject: Subject) -> np.ndarray:
     """
     import numpy as np
 
-    given = subject.model.probabilities(subject.features)
-    if given is None:
-        return _finite(subject.predict(), "The prediction of a ranking must be finite numbers to order the rows by.")
-    classes, table = given
-    numbers = [each for each in classes if isinstance(each, int | float)]
-    if len(numbers) < len(classes):
-        raise UnsuitableData(f"The model knows the classes {classes!r}, which are no grades to order the rows by.")
-    return _finite(
-        table @ np.asarray(numbers, dtype=float), "The model gives probabilities that are missing. Repair its predict_proba."
-    )
+    from governance.checks.scoring import Questions
+
+    asked, means = Questions(subject.model), []
+    for rows in subject.batches():
+        given = asked.probabilities(rows)
+        if given is None:
+            return _finite(subject.predict(), "The prediction of a ranking must be finite numbers to order the rows by.")
+        classes, table = given
+        numbers = [each for each in classes if isinstance(each, int | float)]
+        if len(numbers) < len(classes):
+            raise UnsuitableData(f"The model knows the classes {classes!r}, which are no grades to order the rows by.")
+        means.append(table @ np.asarray(numbers, dtype=float))
+    return _finite(np.concatenate(means), "The model gives probabilities that are missing. Repair its predict_proba.")
 
 
 def _finite(values: np.ndarray, otherwise: str) -> np.ndarray:

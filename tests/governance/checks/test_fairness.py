@@ -347,7 +347,8 @@ def many_rows(n: int) -> Scored:
         {"sex": random.choice(["female", "male"], n), "race": random.choice(list("ABCDE"), n), "y": random.random(n) < scores}
     )
     many = Scored(None, DatasetSpec(Path("many.csv"), "y"))
-    many.__dict__.update(frame=frame, given=scores)
+    many.reader.frame = frame
+    many.__dict__["given"] = scores
     return many
 
 

@@ -44,7 +44,7 @@ def people() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def results(people: pd.DataFrame) -> list[Any]:
     audited = Audited(None, DatasetSpec(Path("people.csv"), "y"))
-    audited.__dict__["frame"] = people
+    audited.reader.frame = people
     return list(CHECK.run(audited))
 
 
@@ -110,7 +110,7 @@ def test_what_is_left_out_is_named(results: list[Any], rows: pd.DataFrame) -> No
 
 def test_without_a_limit_nothing_is_left_out(people: pd.DataFrame) -> None:
     audited = Audited(None, DatasetSpec(Path("people.csv"), "y"))
-    audited.__dict__["frame"] = people
+    audited.reader.frame = people
     found = list(Fairness(("race",)).run(audited))
     (table,) = [each for each in found if isinstance(each, Table) and each.name == "impact_ratios"]
     assert {row[1]: row[-1] for row in table.rows}["Native"] == "counted"

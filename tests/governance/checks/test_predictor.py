@@ -31,7 +31,7 @@ def test_a_model_answers_there_as_here(credit: Any) -> None:
 
 
 def test_many_rows_are_asked_for_in_parts(credit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("governance.checks.model._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("governance.checks.model.ROWS_AT_ONCE", 7)
     rows = credit.test[FEATURES].head(30)
     with answering(credit.skops) as pipes:
         there = Model(Remote(*pipes))
