@@ -223,6 +223,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "countersign"
+JOB_LEASE_SECONDS: int = ENV["JOB_LEASE_SECONDS"]
 # What takes minutes has workers of its own, or approvals and the ledger would wait behind it.
 # What waits for servers outside has them too, since how long it waits is theirs to choose.
 JOB_QUEUES: dict[str, str] = {"webhooks.deliver": "webhooks"}

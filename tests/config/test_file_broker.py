@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from queue import Empty
 
+import pytest
 from kombu import Connection
 
 from config.environment import BASE_DIR
@@ -93,3 +96,46 @@ def test_messages_are_taken_in_the_order_they_were_sent(tmp_path: Path) -> None:
         for number in range(20):
             channel._put("work", number)
         assert [channel._get("work") for _ in range(20)] == list(range(20))
+
+
+@pytest.mark.parametrize("cut", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"\xff\xfe"])
+def test_a_message_that_was_cut_off_is_passed_over(tmp_path: Path, cut: Callable[[bytes], bytes]) -> None:
+    with connect(str(tmp_path)) as connection:
+        channel = connection.default_channel
+        for number in range(3):
+            channel._put("work", {"number": number})
+        first, second, _ = sorted((tmp_path / "messages").iterdir())
+        first.write_bytes(cut(first.read_bytes()))
+        second.unlink()
+        assert channel._get("work") == {"number": 2}
+        with pytest.raises(Empty):
+            channel._get("work")
+
+
+def test_a_table_of_queues_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    with connect(str(tmp_path)) as connection:
+        channel = connection.default_channel
+        channel._queue_bind("work", "work", "", "work")
+        channel._queue_bind("work", "more", "", "more")
+        (table,) = (tmp_path / "control").glob("*.exchange")
+        assert [row.queue for row in channel.get_table("work")] == ["more", "work"]
+        table.write_bytes(table.read_bytes()[:-5])
+        assert channel.get_table("work") == []
+        channel._queue_bind("work", "work", "", "work")
+        channel._queue_bind("work", "more", "", "more")
+        channel._delete("more", "work", "more", "")
+        assert [row.queue for row in channel.get_table("work")] == ["work"]
+
+
+def test_a_writer_killed_in_the_middle_leaves_the_table_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect(str(tmp_path)) as connection:
+        channel = connection.default_channel
+        channel._queue_bind("work", "work", "", "work")
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            channel._queue_bind("work", "more", "", "more")
+        assert [row.queue for row in channel.get_table("work")] == ["work"]
