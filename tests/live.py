@@ -18,7 +18,7 @@ from scripts.stack import Stack, free_port
 @contextmanager
 def serving(home: Path) -> Iterator[Stack]:
     """Yield a healthy instance on SQLite, or on a new database of the PostgreSQL that DATABASE_URL names."""
-    with _own_database() as url:
+    with own_database() as url:
         # Nothing works on jobs here, so their messages go to files of its own and not into a Redis that others read.
         environment = {"DATABASE_URL": url, "CELERY_BROKER_URL": ""}
         with Stack(port=free_port(), home=home, environment=environment, services=["web"]) as stack:
@@ -34,7 +34,8 @@ def tokens(stack: Stack, people: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _own_database() -> Iterator[str]:
+def own_database() -> Iterator[str]:
+    """Yield the address of a new database of the PostgreSQL that DATABASE_URL names, or nothing where that is not set: SQLite."""
     given = os.environ.get("DATABASE_URL", "")
     if not given:
         yield ""
