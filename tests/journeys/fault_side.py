@@ -1,4 +1,4 @@
-"""The instance's side of test_faults.py, in processes of their own: people who ask, one who looks on, and one who counts in the end."""
+"""The instance's side of test_faults.py, in processes of their own: people who ask, and one who looks on and counts in the end."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from django.db.models import Count  # noqa: E402
 
 from core.canonical import digest  # noqa: E402
 from core.models import AuditEvent, Job, JobState, User  # noqa: E402
+from governance import ledger  # noqa: E402
 from governance.commands.checks import RUN_CHECK  # noqa: E402
 from governance.commands.policies import bind_policy, publish_policy  # noqa: E402
 from governance.models import MEASURED, UNFINISHED, CheckRun, EvidenceTable, Finding, Measurement  # noqa: E402
@@ -70,29 +71,32 @@ def ask(name: str, folder: str, *models: str) -> None:
 
 
 def watch(expected: str) -> None:
-    """Write a line of JSON twice a second until so many runs ended and nothing is left to do; the last says "settled"."""
+    """Write a line of JSON twice a second until so many runs ended and nothing is left to do; the last says what became of everything."""
     while True:
         states = Counter(CheckRun.objects.values_list("state", flat=True))
         unfinished = sum(states[state] for state in UNFINISHED)
         asked = PromotionRequest.objects.filter(state="checking").count()
         jobs = Counter(Job.objects.filter(state__in=[JobState.QUEUED, JobState.RUNNING]).values_list("name", flat=True))
         settled = sum(states.values()) == int(expected) and not (unfinished or asked or jobs)
-        seen = {"settled": settled, "unfinished": unfinished, "runs": states, "checking": asked, "jobs": jobs}
-        print(json.dumps(seen), flush=True)
+        seen = {"unfinished": unfinished, "states": states, "checking": asked, "open jobs": jobs}
+        print(json.dumps({**seen, "told": _told()} if settled else seen), flush=True)
         if settled:
             return
         time.sleep(0.5)
 
 
-def count() -> None:
-    """Print what became of everything, as JSON."""
+def _told() -> dict[str, Any]:
+    while ledger.sequence(whole=True):
+        pass
+    verified = ledger.verify()
     events = {
         action: sorted(AuditEvent.objects.filter(action=action).values_list("subject_id", flat=True))
         for action in ("check.queued", "check.finished", "promotion.ready_for_review")
     }
     runs = list(CheckRun.objects.order_by("check_name").select_related("job"))
     measured = [run for run in runs if run.state in MEASURED]
-    told = {
+    return {
+        "ledger": {"intact": verified.intact, "pending": verified.pending, "size": verified.size},
         "runs": {str(run.pk): run.state for run in runs},
         "errors": Counter(run.error_code for run in runs if run.error_code),
         "requests": {str(key): state for key, state in PromotionRequest.objects.values_list("pk", "state")},
@@ -108,7 +112,6 @@ def count() -> None:
             for name, of_one in groupby(measured, key=lambda run: run.check_name)
         },
     }
-    print(json.dumps(told))
 
 
 def _evidence(run: CheckRun) -> dict[str, list[dict[str, Any]]]:
@@ -124,4 +127,4 @@ def _rows(model: Any, run: CheckRun, *fields: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    {"prepare": prepare, "ask": ask, "watch": watch, "count": count}[sys.argv[1]](*sys.argv[2:])
+    {"prepare": prepare, "ask": ask, "watch": watch}[sys.argv[1]](*sys.argv[2:])

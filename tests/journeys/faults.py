@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import random
 import signal
@@ -18,10 +18,10 @@ import redis
 from scripts.stack import Stack, commands, free_port
 
 
-def until(holds: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+def until(holds: Callable[[], Any], what: Callable[[], str], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := holds()):
-        assert time.monotonic() < deadline, f"{what} did not come"
+        assert time.monotonic() < deadline, f"{what()} did not come"
         time.sleep(0.05)
     return found
 
@@ -45,7 +45,7 @@ class Redis:
                 ["redis-server", *options, "--appendonly", "yes" if keeps else "no"], stdout=log, stderr=log
             )
         with redis.Redis(port=self.port) as client:
-            until(lambda: _answers(client), "Redis")
+            until(lambda: _answers(client), lambda: "Redis")
 
     def kill(self) -> None:
         self._process.kill()
@@ -95,12 +95,15 @@ class Processes:
 
 
 class Faults:
-    """Kills what an instance consists of, and starts it again after a short while."""
+    """Kills what an instance consists of, and starts it again after a short while.
 
-    def __init__(self, stack: Stack, broker: Redis | None, watched: Path, seed: int) -> None:
+    unfinished: whether there is work left. sandboxes_gone: how many processes of checks went with the worker that was killed.
+    """
+
+    def __init__(self, stack: Stack, broker: Redis | None, unfinished: Callable[[], bool], seed: int) -> None:
         self.done: Counter[str] = Counter()
         self.sandboxes_gone = 0
-        self._stack, self._redis, self._watched = stack, broker, watched
+        self._stack, self._redis, self._unfinished = stack, broker, unfinished
         self._chance = random.Random(seed)
         what = commands()
         self._commands = {"worker": what["worker"], "checks": what["checks"]}
@@ -111,12 +114,18 @@ class Faults:
             self._stack.start_one(name, command)
         self._stack.start_one("beat", commands()["beat"])
 
+    def processes(self) -> set[int]:
+        """Return every process of the instance."""
+        now = Processes()
+        return {pid for each in self._stack.processes.values() for pid in (each.pid, *now.below(each.pid))}
+
     def plan(self, count: int) -> list[str]:
-        """Return the kinds of faults in the order they are to happen: each once, then by chance, as often as a run of its own."""
-        kinds = ["machine", "parent", "pool process", "short jobs", "sandbox", "broker", "broker"]
-        kinds += [] if self._redis else ["reader"]
-        self._chance.shuffle(kinds)
-        return kinds + self._chance.choices(kinds, k=max(0, count - len(kinds)))
+        """Return so many kinds of faults or more in the order they are to happen: first those that must, then each other, then by chance."""
+        first, others = ["machine", "sandbox", "broker"], ["parent", "pool process", "short jobs"]
+        others += [] if self._redis else ["reader"]
+        self._chance.shuffle(first)
+        self._chance.shuffle(others)
+        return [*first, *others, *self._chance.choices(first + others, k=max(0, count - len(first + others)))]
 
     def happen(self, kind: str) -> None:
         """Let one of a kind happen, unless the work has ended before it could."""
@@ -139,7 +148,9 @@ class Faults:
         below, sandboxes = now.below(leader), now.sandboxes(leader)
         kill(leader)
         self._stack.processes.pop(name).wait()
-        until(lambda: not Processes().alive(below), f"the end of {Processes().alive(below)}, which outlived its worker", 15)
+        until(
+            lambda: not Processes().alive(below), lambda: f"the end of {Processes().alive(below)}, which outlived its worker", 15
+        )
         self.sandboxes_gone += len(sandboxes)
         self._again(name)
         return True
@@ -186,11 +197,12 @@ class Faults:
         """Kill a worker of checks just after a message was taken that it may be reading."""
         folder = self._stack.home / "broker" / "messages"
         name = self._chance.choice(["checks", "checks-2"])
-        deadline, before = time.monotonic() + 20, set()
+        deadline, before = time.monotonic() + 5, set[str]()
         while not (before - (now := {path.name for path in folder.glob("*.checks-*.msg")})):
             if time.monotonic() > deadline or not self._unfinished():
                 return False
             before = now
+            time.sleep(0.002)
         os.killpg(self._stack.processes[name].pid, signal.SIGKILL)
         self._stack.processes.pop(name).wait()
         self._again(name)
@@ -198,6 +210,7 @@ class Faults:
 
     def _again(self, name: str) -> None:
         time.sleep(self._chance.uniform(0.1, 1.0))
+        age(Path(self._stack.environment["TMPDIR"]))
         self._stack.start_one(name, self._commands[name])
 
     def _at_work(self) -> str:
@@ -213,9 +226,6 @@ class Faults:
             time.sleep(0.05)
         return ""
 
-    def _unfinished(self) -> bool:
-        return bool(seen(self._watched).get("unfinished", True))
-
 
 def _killed(pid: int) -> bool:
     try:
@@ -225,7 +235,8 @@ def _killed(pid: int) -> bool:
     return True
 
 
-def seen(watched: Path) -> dict[str, Any]:
-    """Return the last whole line that the process that looks on has written."""
-    lines = watched.read_text().rpartition("\n")[0].splitlines()
-    return dict(json.loads(lines[-1])) if lines else {}
+def age(scratch: Path) -> None:
+    """Make what checks left behind, and what they use, look old: only the lock then tells which is which."""
+    for path in scratch.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(path, (0, 0))
