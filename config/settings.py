@@ -203,6 +203,14 @@ DEFAULT_FROM_EMAIL: str = ENV["EMAIL_FROM"] or "countersign@localhost"
 
 CELERY_BROKER_URL = ENV["CELERY_BROKER_URL"] or "filesystem://"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Without a Redis, Kombu would try for seconds at each message, in the middle of a person's request; the sweeper tells workers later.
+REDIS_OPTIONS: dict[str, Any] = {
+    "visibility_timeout": 3600,
+    "max_retries": 1,
+    "interval_start": 0.0,
+    "interval_step": 0.0,
+    "socket_connect_timeout": 5,
+}
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {
         "data_folder_in": str(HOME / "broker" / "messages"),
@@ -214,7 +222,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
         "polling_interval": 0.05,
     }
     if CELERY_BROKER_URL.startswith("filesystem")
-    else {"visibility_timeout": 3600}
+    else REDIS_OPTIONS
 )
 if CELERY_BROKER_URL.startswith("filesystem"):
     for _name in ("messages", "control", "processed"):

@@ -188,7 +188,7 @@ class Faults:
                 if fate < 0.4:
                     path.unlink()
                 elif fate < 0.8:
-                    os.truncate(path, self._chance.randrange(path.stat().st_size))
+                    os.truncate(path, int(self._chance.random() * path.stat().st_size))
             except FileNotFoundError:
                 continue  # taken since it was listed
         return True
