@@ -10,8 +10,9 @@ import fcntl
 import logging
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty
 from time import time_ns
 from typing import Any
 
@@ -82,6 +83,21 @@ class Channel(filesystem.Channel):
 
 
 class Transport(filesystem.Transport):
-    """Kombu's transport of files with our channel."""
+    """Kombu's transport of files with our channel, read by a worker's event loop as a Redis is.
+
+    Without the loop, Celery has the processes of a pool wait for work at one pipe behind one lock. The process that holds it takes it
+    along when it is killed, and the others wait for ever.
+    """
 
     Channel = Channel
+    implements = filesystem.Transport.implements.extend(asynchronous=True)
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Look for messages again and again, from the loop."""
+        loop.call_repeatedly(self.polling_interval, self._take)
+
+    def _take(self) -> None:
+        assert self.cycle is not None
+        with suppress(Empty):
+            while True:  # a channel that may not have more for now says that it has none
+                self.cycle.get(self._deliver)

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty
+from typing import Any
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Queue
+from kombu.asynchronous import Hub
+from kombu.asynchronous.timer import Timer
 
 from config.environment import BASE_DIR
 from config.file_broker import Channel
@@ -139,3 +142,28 @@ def test_a_writer_killed_in_the_middle_leaves_the_table_as_it_was(tmp_path: Path
         with pytest.raises(KeyboardInterrupt):
             channel._queue_bind("work", "more", "", "more")
         assert [row.queue for row in channel.get_table("work")] == ["work"]
+
+
+def test_an_event_loop_is_given_what_was_sent_until_no_more_may_come(tmp_path: Path) -> None:
+    loop, taken = Hub(timer=Timer()), []
+    with connect(str(tmp_path)) as connection:
+        consumer = connection.Consumer([Queue("work")], on_message=taken.append)
+        consumer.qos(prefetch_count=2)
+        connection.register_with_event_loop(loop)
+        for number in range(3):
+            connection.default_channel._put("work", _message(number))
+        with consumer:
+            turns = loop.create_loop()
+            while len(taken) < 2:
+                next(turns)
+            next(turns)
+            assert [message.payload for message in taken] == [0, 1]
+            taken[0].ack()
+            while len(taken) < 3:
+                next(turns)
+        assert taken[2].payload == 2
+
+
+def _message(number: int) -> dict[str, Any]:
+    properties = {"delivery_tag": str(number), "delivery_info": {}}
+    return {"body": str(number), "content-type": "application/json", "content-encoding": "utf-8", "properties": properties}

@@ -148,6 +148,7 @@ def test_every_run_ends_once_whatever_is_killed(
         share = max(0.0, (number - MUST_HAPPEN) / len(plan))  # what more there is goes on until the end
         until(lambda least=share: ended(side) >= least * 3 * len(models), lambda: f"more of {side.seen()}", 300)
         faults.happen(kind)
+        stack.require_alive()
     assert [process.wait(120) for process in asking] == [0] * len(asking), side.log.read_text()
     told = until(lambda: side.seen().get("told"), lambda: f"the end of {side.seen()}", 120 + 10 * RUNS)
     stack.require_alive()
