@@ -110,6 +110,13 @@ VARIABLES: tuple[Variable, ...] = (
         "",
         "sender of mail, such as `Countersign <countersign@example.org>`; needed, with PUBLIC_URL, where mail is",
     ),
+    Variable(
+        "JOB_LEASE_SECONDS",
+        "integer",
+        "30",
+        "seconds until the job of a worker that gives no sign of life is given to another; at least 5",
+        least=5,
+    ),
     Variable("TOKEN_DAYS", "integer", "90", "days until a new API token expires"),
     Variable("LOG_LEVEL", "text", "INFO", "level of the log on standard error: DEBUG, INFO, WARNING or ERROR"),
 )

@@ -204,6 +204,14 @@ DEFAULT_FROM_EMAIL: str = ENV["EMAIL_FROM"] or "countersign@localhost"
 
 CELERY_BROKER_URL = ENV["CELERY_BROKER_URL"] or "filesystem://"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Without a Redis, Kombu would try for seconds at each message, in the middle of a person's request; the sweeper tells workers later.
+REDIS_OPTIONS: dict[str, Any] = {
+    "visibility_timeout": 3600,
+    "max_retries": 1,
+    "interval_start": 0.0,
+    "interval_step": 0.0,
+    "socket_connect_timeout": 5,
+}
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {
         "data_folder_in": str(HOME / "broker" / "messages"),
@@ -215,7 +223,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
         "polling_interval": 0.05,
     }
     if CELERY_BROKER_URL.startswith("filesystem")
-    else {"visibility_timeout": 3600}
+    else REDIS_OPTIONS
 )
 if CELERY_BROKER_URL.startswith("filesystem"):
     for _name in ("messages", "control", "processed"):
@@ -224,6 +232,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "countersign"
+JOB_LEASE_SECONDS: int = ENV["JOB_LEASE_SECONDS"]
 # What takes minutes has workers of its own, or approvals and the ledger would wait behind it.
 # What waits for servers outside has them too, since how long it waits is theirs to choose.
 JOB_QUEUES: dict[str, str] = {"webhooks.deliver": "webhooks"}

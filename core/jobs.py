@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -20,11 +21,8 @@ from django.utils import timezone
 from core.errors import DomainError
 from core.models import Job, JobState
 
-LEASE = timedelta(seconds=30)
-RENEW_SECONDS = 8.0
 RUN_TASK = "workflows.run_job"
 RUN_NEXT_TASK = "workflows.run_next"
-NUDGE_AGAIN = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +125,19 @@ def nudge_waiting(name: str) -> None:
         nudge(job_id, name, queue)
 
 
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.JOB_LEASE_SECONDS)
+
+
+def nudge_again() -> timedelta:
+    """Return how long after a worker was told of a job that waits the sweeper tells one again."""
+    return 2 * _lease()
+
+
+def _renew_seconds() -> float:
+    return float(settings.JOB_LEASE_SECONDS) / 4  # so that one or two that come late lose nothing
+
+
 def _worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
 
@@ -135,7 +146,7 @@ def _claim(job_id: int, worker: str) -> bool:
     now = timezone.now()
     return bool(
         Job.objects.filter(pk=job_id, state=JobState.QUEUED, run_after__lte=now).update(
-            state=JobState.RUNNING, worker=worker, lease_until=now + LEASE, attempts=F("attempts") + 1
+            state=JobState.RUNNING, worker=worker, lease_until=now + _lease(), attempts=F("attempts") + 1
         )
     )
 
@@ -186,12 +197,12 @@ class _renewing:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(timeout=RENEW_SECONDS)
+        self._thread.join(timeout=_renew_seconds())
 
     def _renew(self) -> None:
         try:
-            while not self._stop.wait(RENEW_SECONDS):
-                held = _mine(self._job, self._worker).update(lease_until=timezone.now() + LEASE)
+            while not self._stop.wait(_renew_seconds()):
+                held = _mine(self._job, self._worker).update(lease_until=timezone.now() + _lease())
                 if not held:
                     self._lease.lose()
                     return
@@ -207,7 +218,7 @@ def sweep() -> int:
         state=JobState.FAILED, finished_at=now, error="the worker was lost, and no attempt is left"
     )
     lost.update(state=JobState.QUEUED, lease_until=None, worker="", run_after=now, nudged_at=None)
-    untold = Q(nudged_at__isnull=True) | Q(nudged_at__lt=now - NUDGE_AGAIN)
+    untold = Q(nudged_at__isnull=True) | Q(nudged_at__lt=now - nudge_again())
     waiting = list(
         Job.objects.filter(untold, state=JobState.QUEUED, run_after__lte=now)
         .order_by("run_after")
@@ -220,15 +231,24 @@ def sweep() -> int:
 
 
 def tidy_broker(older_than: timedelta = timedelta(hours=1)) -> int:
-    """Remove the messages that workers took this long ago, where the broker is a folder of files; return how many."""
-    folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("processed_folder")
-    if not folder:
+    """Remove the messages that workers took this long ago, and those whose writer was killed before they had their name, where the
+    broker is a folder of files; return how many."""
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    if "processed_folder" not in options:
         return 0
     before = (timezone.now() - older_than).timestamp()
-    old = [path for path in Path(str(folder)).iterdir() if path.stat().st_mtime < before]
+    taken, messages = (Path(str(options[name])) for name in ("processed_folder", "data_folder_out"))
+    old = [path for path in (*taken.iterdir(), *messages.glob(".*")) if _written_at(path) < before]
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # it has its name by now
+        return math.inf
 
 
 def cancel(*, key: str) -> bool:

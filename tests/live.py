@@ -19,7 +19,7 @@ from tests import databases
 @contextmanager
 def serving(home: Path) -> Iterator[Stack]:
     """Yield a healthy instance on SQLite, or on a new database of the PostgreSQL that DATABASE_URL names."""
-    with _own_database() as url:
+    with own_database() as url:
         if not url:
             databases.fill(home)
         # Nothing works on jobs here, so their messages go to files of its own and not into a Redis that others read.
@@ -37,7 +37,8 @@ def tokens(stack: Stack, people: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _own_database() -> Iterator[str]:
+def own_database() -> Iterator[str]:
+    """Yield the address of a new database of the PostgreSQL that DATABASE_URL names, or nothing where that is not set: SQLite."""
     given = os.environ.get("DATABASE_URL", "")
     if not given:
         yield ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -28,7 +27,7 @@ from registry.models import DatasetVersion, ModelVersion
 from workflows.commands import findings
 from workflows.lifecycle import ADVANCE, EXECUTE, wake
 from workflows.models import PromotionRequest
-from workflows.runner import environments, sandbox
+from workflows.runner import environments, sandbox, scratch
 from workflows.runner.environments import Builder, Environment, EnvironmentFailed
 from workflows.runner.sandbox import Isolation, Limits, Outcome, Progress, Status
 
@@ -78,6 +77,7 @@ def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
         message = f"It reads what {', '.join(missing)} measured, which ended without a result. Run the checks again."
         _finish(run, worker, CheckResult(state=CheckState.ERROR, error_code="nothing_to_rest_on", error_message=message))
         return
+    scratch.remove_abandoned()  # here, since only the hosts of checks have them
 
     def heartbeat(progress: Progress, state: CheckState = CheckState.RUNNING) -> bool:
         shown = check_commands.report_progress(
@@ -85,9 +85,9 @@ def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
         )
         return shown and lease.held()
 
-    with tempfile.TemporaryDirectory(prefix="countersign-check-") as folder:
+    with scratch.folder() as folder:
         try:
-            prepared = _prepare(run, Path(folder), lambda text: heartbeat(Progress(0.0, text), CheckState.PREPARING))
+            prepared = _prepare(run, folder, lambda text: heartbeat(Progress(0.0, text), CheckState.PREPARING))
         except EnvironmentFailed as error:
             _finish(run, worker, CheckResult(CheckState.ERROR, error_code=error.code, error_message=error.message))
             return

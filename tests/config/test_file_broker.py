@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from queue import Empty
+from typing import Any
 
-from kombu import Connection
+import pytest
+from kombu import Connection, Queue
+from kombu.asynchronous import Hub
+from kombu.asynchronous.timer import Timer
 
 from config.environment import BASE_DIR
 from config.file_broker import Channel
@@ -93,3 +99,71 @@ def test_messages_are_taken_in_the_order_they_were_sent(tmp_path: Path) -> None:
         for number in range(20):
             channel._put("work", number)
         assert [channel._get("work") for _ in range(20)] == list(range(20))
+
+
+@pytest.mark.parametrize("cut", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"\xff\xfe"])
+def test_a_message_that_was_cut_off_is_passed_over(tmp_path: Path, cut: Callable[[bytes], bytes]) -> None:
+    with connect(str(tmp_path)) as connection:
+        channel = connection.default_channel
+        for number in range(3):
+            channel._put("work", {"number": number})
+        first, second, _ = sorted((tmp_path / "messages").iterdir())
+        first.write_bytes(cut(first.read_bytes()))
+        second.unlink()
+        assert channel._get("work") == {"number": 2}
+        with pytest.raises(Empty):
+            channel._get("work")
+
+
+def test_a_table_of_queues_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    with connect(str(tmp_path)) as connection:
+        channel = connection.default_channel
+        channel._queue_bind("work", "work", "", "work")
+        channel._queue_bind("work", "more", "", "more")
+        (table,) = (tmp_path / "control").glob("*.exchange")
+        assert [row.queue for row in channel.get_table("work")] == ["more", "work"]
+        table.write_bytes(table.read_bytes()[:-5])
+        assert channel.get_table("work") == []
+        channel._queue_bind("work", "work", "", "work")
+        channel._queue_bind("work", "more", "", "more")
+        channel._delete("more", "work", "more", "")
+        assert [row.queue for row in channel.get_table("work")] == ["work"]
+
+
+def test_a_writer_killed_in_the_middle_leaves_the_table_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect(str(tmp_path)) as connection:
+        channel = connection.default_channel
+        channel._queue_bind("work", "work", "", "work")
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            channel._queue_bind("work", "more", "", "more")
+        assert [row.queue for row in channel.get_table("work")] == ["work"]
+
+
+def test_an_event_loop_is_given_what_was_sent_until_no_more_may_come(tmp_path: Path) -> None:
+    loop, taken = Hub(timer=Timer()), []
+    with connect(str(tmp_path)) as connection:
+        consumer = connection.Consumer([Queue("work")], on_message=taken.append)
+        consumer.qos(prefetch_count=2)
+        connection.register_with_event_loop(loop)
+        for number in range(3):
+            connection.default_channel._put("work", _message(number))
+        with consumer:
+            turns = loop.create_loop()
+            while len(taken) < 2:
+                next(turns)
+            next(turns)
+            assert [message.payload for message in taken] == [0, 1]
+            taken[0].ack()
+            while len(taken) < 3:
+                next(turns)
+        assert taken[2].payload == 2
+
+
+def _message(number: int) -> dict[str, Any]:
+    properties = {"delivery_tag": str(number), "delivery_info": {}}
+    return {"body": str(number), "content-type": "application/json", "content-encoding": "utf-8", "properties": properties}

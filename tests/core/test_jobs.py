@@ -189,8 +189,8 @@ def test_a_job_that_loses_every_worker_is_given_up(work: Work, nudged: list[int]
     assert job.state == JobState.FAILED and "worker was lost" in job.error
 
 
-def test_a_worker_that_lost_its_job_learns_it_and_changes_nothing(work: Work, nudged: list[int], monkeypatch) -> None:
-    monkeypatch.setattr(jobs, "RENEW_SECONDS", 0.05)
+def test_a_worker_that_lost_its_job_learns_it_and_changes_nothing(work: Work, nudged: list[int], settings) -> None:
+    settings.JOB_LEASE_SECONDS = 0.2
 
     def until_lost(lease: jobs.Lease) -> None:
         Job.objects.filter(pk=job.pk).update(worker="another")
@@ -206,8 +206,8 @@ def test_a_worker_that_lost_its_job_learns_it_and_changes_nothing(work: Work, nu
     assert (job.state, job.worker) == (JobState.RUNNING, "another")
 
 
-def test_a_lease_is_renewed_while_the_work_goes_on(work: Work, nudged: list[int], monkeypatch) -> None:
-    monkeypatch.setattr(jobs, "RENEW_SECONDS", 0.05)
+def test_a_lease_is_renewed_while_the_work_goes_on(work: Work, nudged: list[int], settings) -> None:
+    settings.JOB_LEASE_SECONDS = 0.2
 
     def until_renewed(lease: jobs.Lease) -> None:
         first = Job.objects.get(pk=job.pk).lease_until
@@ -223,14 +223,14 @@ def test_a_lease_is_renewed_while_the_work_goes_on(work: Work, nudged: list[int]
     assert job.state == JobState.DONE
 
 
-def test_a_cancelled_job_is_not_begun_and_a_running_one_stops(work: Work, nudged: list[int], monkeypatch) -> None:
+def test_a_cancelled_job_is_not_begun_and_a_running_one_stops(work: Work, nudged: list[int], settings) -> None:
     waiting = _enqueue(key="waiting")
     assert jobs.cancel(key="waiting") is True
     assert jobs.cancel(key="waiting") is False
     jobs.run(waiting.pk)
     assert work.calls == []
 
-    monkeypatch.setattr(jobs, "RENEW_SECONDS", 0.05)
+    settings.JOB_LEASE_SECONDS = 0.2
 
     def until_cancelled(lease: jobs.Lease) -> None:
         assert jobs.cancel(key="running")
@@ -254,7 +254,7 @@ def test_what_takes_minutes_goes_to_workers_of_its_own(work: Work, settings, mon
     _enqueue()
     _enqueue(queue="elsewhere")
     assert queues == ["countersign", "checks", "elsewhere"]
-    with time_machine.travel(timezone.now() + jobs.NUDGE_AGAIN, tick=False):
+    with time_machine.travel(timezone.now() + jobs.nudge_again(), tick=False):
         jobs.sweep()
     assert queues[3:] == queues[:3]
 
@@ -262,7 +262,7 @@ def test_what_takes_minutes_goes_to_workers_of_its_own(work: Work, settings, mon
 def test_the_sweeper_does_not_tell_workers_again_of_what_they_were_just_told(work: Work, nudged: list[int]) -> None:
     jobs_made = [_enqueue().pk for _ in range(3)]
     assert jobs.sweep() == 0 and nudged == jobs_made
-    with time_machine.travel(timezone.now() + jobs.NUDGE_AGAIN, tick=False):
+    with time_machine.travel(timezone.now() + jobs.nudge_again(), tick=False):
         assert (jobs.sweep(), jobs.sweep()) == (3, 0)
     assert nudged == jobs_made * 2
 
@@ -273,10 +273,14 @@ def test_two_handlers_of_one_name_stop_the_start(work: Work) -> None:
 
 
 def test_only_old_messages_that_were_taken_are_removed(settings, tmp_path) -> None:
-    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"processed_folder": str(tmp_path)}
-    (tmp_path / "taken.msg").touch()
+    taken, messages = tmp_path / "taken", tmp_path / "messages"
+    taken.mkdir(), messages.mkdir()
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"processed_folder": str(taken), "data_folder_out": str(messages)}
+    for path in (taken / "taken.msg", messages / ".half-written", messages / "waiting.msg"):
+        path.touch()
     assert jobs.tidy_broker() == 0
     with time_machine.travel(timezone.now() + timedelta(hours=2)):
-        assert jobs.tidy_broker() == 1
+        assert jobs.tidy_broker() == 2
+    assert [path.name for path in messages.iterdir()] == ["waiting.msg"]
     settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
     assert jobs.tidy_broker() == 0

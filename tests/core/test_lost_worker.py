@@ -1,4 +1,4 @@
-"""A worker killed in the middle of a job, with real processes and the embedded broker: the job is taken up again."""
+"""Workers killed with real processes and the embedded broker: a job is taken up again, and what is left of a worker goes on."""
 
 from __future__ import annotations
 
@@ -31,8 +31,13 @@ jobs.enqueue("test.slow", folder=sys.argv[1])
 _STATE = """
 import django; django.setup()
 from core.models import Job
-job = Job.objects.get(); print(job.state, job.attempts)
+job = Job.objects.order_by("pk").first(); print(job.state, job.attempts)
 """
+
+
+def _pool(worker: int) -> list[int]:
+    children = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+    return [int(pid) for pid in children]
 
 
 def _until(holds: Callable[[], bool], what: str, stack: Stack) -> None:
@@ -68,5 +73,10 @@ def test_a_job_survives_the_worker_that_was_killed_at_it(tmp_path: Path) -> None
         assert stack.run(["python", "-c", _AGE_THE_LEASE]).stdout == "1\n"
         _until((work / "attempt-2").exists, "the second attempt", stack)
         _until(lambda: stack.run(["python", "-c", _STATE]).stdout == "done 2\n", "the end of the job", stack)
+
+        for pool_process in _pool(stack.processes["worker"].pid):
+            os.kill(pool_process, signal.SIGKILL)  # idle, and so perhaps the one that waits at the head of the queue
+        assert stack.run(["python", "-c", _ENQUEUE, str(work)]).returncode == 0
+        _until((work / "attempt-3").exists, "another job of the worker whose processes were killed", stack)
     finally:
         stack.stop()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import tempfile
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -108,9 +110,15 @@ def carried_out(run: CheckRun) -> CheckRun:
     return run
 
 
-def test_a_real_model_is_measured_and_the_evidence_kept(dana: User, pat: User, tmp_path: Path) -> None:
+def test_a_real_model_is_measured_and_the_evidence_kept(
+    dana: User, pat: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "countersign-check-of-a-killed-worker").mkdir()
+    os.utime(tmp_path / "countersign-check-of-a-killed-worker", (0, 0))
     run = carried_out(queued(dana, pat, register(dana, saved_sklearn(tmp_path))))
     assert (run.state, run.error_message) == ("passed", "")
+    assert not list(tmp_path.glob("countersign-check-*"))
     assert Measurement.objects.get(run=run, metric="roc_auc", slice="").value == 1.0
     assert run.result_digest.startswith("sha256:")
     assert run.tables.filter(name="roc_curve").exists()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import select
 import signal
 import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from workflows.runner import processes
 from workflows.runner.layout import Job
 from workflows.runner.limits import LOG_BYTES, Limits
 
+_PR_SET_PDEATHSIG = 1
 _PIPE_BYTES = 1 << 20  # what an ordinary user may ask for; a chatty child then waits less for the next look
 
 
@@ -42,7 +46,7 @@ class Child:
             cwd=job.cwd,
             start_new_session=True,
             pass_fds=job.descriptors,
-            preexec_fn=limits.applied_before_exec(),  # it makes system calls only
+            preexec_fn=_before_exec(limits),
         )
         self._end = os.pidfd_open(self._process.pid)
         assert self._process.stdout is not None
@@ -93,6 +97,24 @@ class Child:
                 return
             self.printed += len(piece)
             self._log = (self._log + piece)[-LOG_BYTES:]
+
+
+def _before_exec(limits: Limits) -> Callable[[], None]:
+    """Return what the child calls between fork and exec. It only makes system calls: no lock may be taken there.
+
+    Besides bounding the child, it has the kernel kill it with the thread that started it, so that nothing outlives a worker.
+    """
+    apply, starter = limits.applied_before_exec(), os.getpid()
+    control = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+    def before() -> None:
+        apply()
+        if control is not None:
+            control(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != starter:  # it was killed before we could ask
+                os._exit(1)
+
+    return before
 
 
 def _kill(group: int) -> None:

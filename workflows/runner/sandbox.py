@@ -6,9 +6,7 @@ No code of the model runs where the result is written, so a model can give wrong
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -17,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from workflows.runner import layout, results
+from workflows.runner import layout, results, scratch
 from workflows.runner.bubblewrap import Detection, detect
 from workflows.runner.child import Child, End
 from workflows.runner.environments import Environment
@@ -59,8 +57,7 @@ def run(
     started = time.monotonic()
     if isolation is Isolation.BUBBLEWRAP and not detect().available:
         return _failure(Status.ERROR, "isolation_unavailable", isolation, limits, started, detail=detect().reason)
-    folder = Path(tempfile.mkdtemp(prefix="countersign-check-"))
-    try:
+    with scratch.folder() as folder:
         asked = []
         if model_dir is not None and answering is not None:
             asked += [Respondent(name, model_dir, answering) for name in (["model", "again"] if asks_again else ["model"])]
@@ -78,8 +75,6 @@ def run(
             open_here.close()
             ended = watch.until_the_end()
         return _outcome(ended, folder / "out", isolation, limits, started)
-    finally:
-        _remove(folder)
 
 
 @dataclass(frozen=True)
@@ -232,19 +227,3 @@ def _failure(
         memory_mib=limits.memory_bytes / (1 << 20),
     )
     return Outcome(status, isolation, time.monotonic() - started, code, message, log_tail=log)
-
-
-def _remove(folder: Path) -> None:
-    """Remove the folder, also where the child has taken away our right to."""
-
-    def unlock(remove: Callable[..., Any], path: str, _: object) -> None:
-        parent = Path(path).parent
-        if folder == parent or folder in parent.parents:
-            parent.chmod(0o700)
-        if Path(path).is_dir() and not Path(path).is_symlink():
-            Path(path).chmod(0o700)
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            Path(path).unlink(missing_ok=True)
-
-    shutil.rmtree(folder, onerror=unlock)
