@@ -322,7 +322,7 @@ def test_an_honest_model_is_measured(real: Path, data: Path, isolation: Isolatio
     assert (outcome.status, outcome.error_code, outcome.error_message) == (Status.COMPLETED, "", "")
     values = {each.metric: each for each in outcome.measurements}
     assert values["roc_auc"].n == 40 and 0 < (values["roc_auc"].value or 0) < 1
-    assert {each.name for each in outcome.tables} == {"roc_curve", "calibration", "confusion_matrix"}
+    assert {each.name for each in outcome.tables} == {"roc_curve", "calibration", "confusion_matrix", "pr_curve"}
     assert outcome.environment["scikit-learn"] and seen and all(0 <= each.done <= 1 for each in seen)
 
 
