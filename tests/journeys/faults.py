@@ -158,9 +158,8 @@ class Faults:
     def _pool_process(self) -> bool:
         if not (name := self._at_work()):
             return False
-        now, leader = Processes(), self._stack.processes[name].pid
-        busy = sorted(pid for pid in now.pool(leader) if now.below(pid))
-        return bool(busy) and _killed(self._chance.choice(busy))
+        busy_or_idle = sorted(Processes().pool(self._stack.processes[name].pid))
+        return bool(busy_or_idle) and _killed(self._chance.choice(busy_or_idle))
 
     def _sandbox(self) -> bool:
         if not (name := self._at_work()):

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from workflows.runner import scratch
 RUNS = int(os.environ.get("FAULT_RUNS") or 9)
 SEED = int(os.environ.get("FAULT_SEED") or 20260331)
 SERVERS = os.environ.get("CELERY_BROKER_URL", "").startswith("redis")
-MUST_HAPPEN = 7
+EACH_KIND = 7  # so many faults come without a pause
 SUBMITTERS = ("dana", "rita", "omar")
 FINAL = {"passed", "failed", "error", "timed_out", "cancelled", "skipped"}
 # Nobody here can tell who killed it; a predicting process that is gone may also be told of by the one that measures.
@@ -76,8 +77,6 @@ def stack(tmp_path: Path, broker: Redis | None) -> Iterator[Stack]:
         }
         made = Stack(port=free_port(), home=tmp_path / "home", environment=environment)
         made.logs.mkdir(parents=True)
-        migrated = made.run(commands()["migrate"])
-        assert migrated.returncode == 0, migrated.stderr
         yield made
         made.stop()
 
@@ -136,8 +135,11 @@ def test_every_run_ends_once_whatever_is_killed(
 ) -> None:
     began = time.monotonic()
     faults = Faults(stack, broker, lambda: bool(side.seen().get("unfinished", True)), SEED)
+    with ThreadPoolExecutor(1) as aside:
+        migrating = aside.submit(stack.run, commands()["migrate"])
+        model, rows = saved(tmp_path)
+    assert migrating.result().returncode == 0, migrating.result().stderr
     faults.start()
-    model, rows = saved(tmp_path)
     assert side.begin("prepare", str(rows), *SUBMITTERS).wait() == 0, side.log.read_text()
     models = [f"{'whole' if number % 4 == 1 else 'light'}.{number}" for number in range(-(-RUNS // 3))]
     asking = [side.begin("ask", name, str(model), *models[place :: len(SUBMITTERS)]) for place, name in enumerate(SUBMITTERS)]
@@ -145,7 +147,7 @@ def test_every_run_ends_once_whatever_is_killed(
     until(lambda: side.seen().get("states"), lambda: "the first run")
     plan = faults.plan(RUNS // 4)
     for number, kind in enumerate(plan):
-        share = max(0.0, (number - MUST_HAPPEN) / len(plan))  # what more there is goes on until the end
+        share = max(0.0, (number - EACH_KIND) / len(plan))  # what more there is goes on until the end
         until(lambda least=share: ended(side) >= least * 3 * len(models), lambda: f"more of {side.seen()}", 300)
         faults.happen(kind)
         stack.require_alive()
@@ -154,6 +156,7 @@ def test_every_run_ends_once_whatever_is_killed(
     stack.require_alive()
     everything = faults.processes()
     stack.stop()
+    until(lambda: not Processes().alive(everything), lambda: f"the end of {Processes().alive(everything)}", 15)
     age(tmp_path / "scratch")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     left = scratch.remove_abandoned()
@@ -178,8 +181,8 @@ def test_every_run_ends_once_whatever_is_killed(
     assert set(told["results by check"].values()) == {1}, "the same check on the same model gave two results"
     assert told["errors"].keys() <= OF_A_KILLED_SANDBOX | {"worker_lost"}
     assert sum(n for code, n in told["errors"].items() if code in OF_A_KILLED_SANDBOX) <= faults.done["sandbox"]
-    assert faults.done.keys() >= {"machine", "sandbox", "broker"}, faults.done
-    assert faults.sandboxes_gone > 0 and not Processes().alive(everything)
+    assert faults.done.keys() >= ({"machine", "sandbox", "broker"} if RUNS < 100 else set(plan)), faults.done
+    assert faults.sandboxes_gone > 0
     assert list((tmp_path / "scratch").glob("countersign-*")) == []
 
 
