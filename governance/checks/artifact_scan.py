@@ -35,7 +35,7 @@ class ArtifactScan:
     """
 
     name: ClassVar[str] = "artifact-scan"
-    revision: ClassVar[str] = "2"
+    revision: ClassVar[str] = "3"
     needs_model: ClassVar[bool] = True
     needs_dataset: ClassVar[bool] = False
     asks_model: ClassVar[bool] = False
@@ -69,7 +69,7 @@ class ArtifactScan:
 
         root = subject.model_dir
         limits = Limits(largest_bytes=self.largest_file_mib << 20)
-        inspector = Inspector(limits, frozenset(_named_files(root)))
+        inspector = Inspector(limits, *_said_by_mlmodel(root))
         findings: list[Finding] = []
         if not (root / "MLmodel").is_file():
             findings.append(
@@ -159,17 +159,23 @@ def _printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-def _named_files(root: Path) -> set[str]:
+def _said_by_mlmodel(root: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the files that MLmodel names, and the top-level modules in the folders of code that it names."""
     from governance.checks.scanning.documents import load_yaml, yaml_findings
     from governance.checks.scanning.limits import Unreadable
-    from governance.checks.scanning.mlmodel import named_files
+    from governance.checks.scanning.mlmodel import code_folders, named_files
 
+    nothing: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
     try:
         path = root / "MLmodel"
         if path.is_symlink() or path.stat().st_size > _LONGEST_MLMODEL:
-            return set()
+            return nothing
         text = path.read_text(encoding="utf-8")
-        # What unfolds without end must not be built.
-        return set() if any(each.rule == "bomb" for each in yaml_findings(text, "MLmodel")) else named_files(load_yaml(text))
+        if any(each.rule == "bomb" for each in yaml_findings(text, "MLmodel")):
+            return nothing  # what unfolds without end must not be built
+        parsed = load_yaml(text)
+        folders = [root / each for each in code_folders(parsed)]
+        own = {each.stem for folder in folders if folder.is_dir() and not folder.is_symlink() for each in folder.iterdir()}
+        return frozenset(named_files(parsed)), frozenset(own)
     except (OSError, ValueError, RecursionError, Unreadable):
-        return set()  # the scan of MLmodel itself says what is wrong with it
+        return nothing  # the scan of MLmodel itself says what is wrong with it

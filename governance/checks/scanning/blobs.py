@@ -44,10 +44,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Inspector:
-    """Looks into bytes. named: files that MLmodel tells a loader to open, whatever their suffix."""
+    """Looks into bytes.
+
+    named: files that MLmodel tells a loader to open, whatever their suffix. own: top-level modules of the code that comes with the model.
+    """
 
     limits: Limits
     named: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
     def inspect(self, name: str, data: bytes, location: str, depth: int = 0, *, numbers: bool = False) -> Seen:
         """Return what the bytes are and what is wrong with them. Never raises for anything in the bytes.
@@ -124,14 +128,14 @@ class Inspector:
             return Seen("numbers", _hidden_pickle(data, location))
         # Also under the name of another format: a loader may go by what MLmodel says.
         if data[0] == 0x80 and data[1:2] and data[1] <= _HIGHEST_PROTOCOL:
-            return Seen().add("pickle", *verdicts.judge(data, location))
+            return Seen().add("pickle", *verdicts.judge(data, location, self.own))
         for each in formats.FORMATS:
             if each.belongs(name, data):
                 seen = Seen().add(each.kind, *each.look(data, location))
                 seen.numbers = onnx.external_files(data) if each.kind == "onnx" else set()
                 return seen
         if data[0] == 0x80 or (must_be_pickle and not formats.is_text(data)):
-            return Seen().add("pickle", *verdicts.judge(data, location))
+            return Seen().add("pickle", *verdicts.judge(data, location, self.own))
         if formats.is_text(data):
             return _text(name, data, location, must_be_pickle=suffix in _PICKLE_SUFFIXES)
         return _unknown(name, data, location)

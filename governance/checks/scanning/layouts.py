@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _STORAGE = re.compile(r"(.+/)?(data|constants|tensors)/\d+\Z")
+_EXPORTED = re.compile(r"(.+/)?data/(weights/weight|constants/tensor)_\d+\Z")  # torch/export/pt2_archive/constants.py
 _SHARD = re.compile(r"variables\.data-\d{5}-of-\d{5}\Z")  # beside variables.index of TensorFlow
 
 
@@ -26,6 +27,8 @@ def layout(names: Iterable[str], suffix: str) -> Layout:
         code = "constants.pkl" in ends or any("/code/" in f"/{name}" and name.endswith(".py") for name in known)
         numbers = frozenset(name for name in known if _STORAGE.match(name))
         return Layout("torchscript" if code else "torch", numbers)
+    if "archive_format" in ends and any(name.endswith("models/model.json") for name in known):
+        return Layout("torch", frozenset(name for name in known if _EXPORTED.match(name)))
     if suffix == ".skops" or "schema.json" in known:
         return Layout("skops")
     if suffix == ".keras" or {"config.json", "metadata.json"} <= known:

@@ -52,17 +52,25 @@ def _flavour(fields: Mapping[Any, Any], place: str) -> Iterator[Finding]:
     elif loader is not None and (not isinstance(loader, str) or loader not in _KNOWN_LOADERS):
         message = f"Loading imports {shown(loader)}, which is not a flavour of MLflow."
         yield Finding("unknown-loader", "high", place, message)
+    origins = _origins(fields)
     for key, value in leaves(fields):
         if key in _CODE_KEYS and value:
             message = f"{key} = {shown(value)}: the model brings Python code. Review the code."
             yield Finding("custom-code", "medium", place, message)
-        if key in _FILE_KEYS | _MORE_PATHS and isinstance(value, str) and _escapes(value):
+        if key in _FILE_KEYS | _MORE_PATHS and isinstance(value, str) and _escapes(value) and (key, value) not in origins:
             yield Finding("path-escape", "high", place, f"{key} = {shown(value)} points outside of the model's folder.")
         if key in _REMOTE_KEYS and value:
             message = f"{key} = {shown(value)}: the loader is asked to run code that comes with the model or from elsewhere."
             yield Finding("remote-code", "high", place, message)
         if key == "skops_trusted_types":
             yield from _trusted(value, place)
+
+
+def _origins(fields: Mapping[Any, Any]) -> set[tuple[str, str]]:
+    """Return where MLflow notes that artifacts of a pyfunc model were copied from; its loader opens the copies, at their `path`."""
+    artifacts = fields.get("artifacts") if fields.get("loader_module") == "mlflow.pyfunc.model" else None
+    held = artifacts.values() if isinstance(artifacts, Mapping) else ()
+    return {("uri", each["uri"]) for each in held if isinstance(each, Mapping) and isinstance(each.get("uri"), str)}
 
 
 def _trusted(value: Any, place: str) -> Iterator[Finding]:
@@ -75,6 +83,14 @@ def _trusted(value: Any, place: str) -> Iterator[Finding]:
 def _escapes(path: str) -> bool:
     parts = PurePosixPath(path.replace("\\", "/"))
     return "://" in path or parts.is_absolute() or ".." in parts.parts or path[1:2] == ":"
+
+
+def code_folders(parsed: Any) -> set[str]:
+    """Return the folders that MLmodel tells a loader to import from, as long as they lie in the model's own."""
+    flavours = parsed.get("flavors") if isinstance(parsed, Mapping) else None
+    held = flavours.values() if isinstance(flavours, Mapping) else ()
+    named = [fields.get("code") for fields in held if isinstance(fields, Mapping)]
+    return {each for each in named if isinstance(each, str) and each and not _escapes(each)}
 
 
 def named_files(parsed: Any) -> set[str]:

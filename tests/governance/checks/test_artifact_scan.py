@@ -377,3 +377,44 @@ def test_a_changed_byte_never_crashes_the_scan(credit: Any, model: Path) -> None
         data[random.integers(len(data))] = random.integers(256)
         (model / "model.pkl").write_bytes(bytes(data[: random.integers(1, len(data) + 1)] if random.random() < 0.3 else data))
         scan(model)
+
+
+PYFUNC = """
+flavors:
+  python_function:
+    loader_module: mlflow.pyfunc.model
+    code: code
+    python_model: python_model.pkl
+    artifacts: {weights: {path: artifacts/weights.json, uri: %s}}
+"""
+
+
+def test_a_model_of_ones_own_is_custom_code_and_no_worse(tmp_path: Path) -> None:
+    """MLflow notes where an artifact was copied from, and the pickle imports its class from the code beside it."""
+    (tmp_path / "MLmodel").write_text(PYFUNC % "/srv/dana/weights.json")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "scorecard.py").write_text("class Scorecard: ...")
+    held = b"\x80\x02cscorecard\nScorecard\n0cmlflow.models.signature\n_TypeHints\n."
+    (tmp_path / "python_model.pkl").write_bytes(held)
+    assert rules(tmp_path) == {("custom-code", "medium"), ("code", "medium")}
+    for worse, found in ((b"\x80\x02cscorecards\nScorecard\n.", "unknown-name"), (b"\x80\x02cos\nsystem\n.", "dangerous-name")):
+        (tmp_path / "code" / "os.py").write_text("")
+        (tmp_path / "python_model.pkl").write_bytes(worse)
+        assert found in {rule for rule, _ in rules(tmp_path)}
+    (tmp_path / "python_model.pkl").write_bytes(held)
+    (tmp_path / "MLmodel").write_text((PYFUNC % "/a").replace("path: artifacts/weights.json", "path: /a"))
+    assert ("path-escape", "high") in rules(tmp_path)
+
+
+def test_a_graph_that_pytorch_exported_is_clean_and_only_its_numbers_may_be_without_a_format(model: Path) -> None:
+    numbers = np.arange(40, dtype="float32").tobytes()
+
+    def found(**members: bytes) -> set[tuple[str, str]]:
+        with zipfile.ZipFile(model / "model.pt2", "w") as archive:
+            for name, content in {"archive_format": b"pt2", "models/model.json": b"{}", **members}.items():
+                archive.writestr(f"model/{name}", content)
+        return {each for each in rules(model) if each[1] in ("medium", "high", "critical")}
+
+    assert found(**{"data/weights/weight_0": numbers}) == set()
+    assert found(**{"data/weights/weight_0": numbers, "data/weights/more": numbers}) == {("unknown-format", "medium")}
+    assert ("dangerous-name", "critical") in found(**{"data/sample_inputs/model.pt": b"\x80\x02cos\nsystem\n."})
