@@ -30,6 +30,7 @@ from governance.checks.model import Predictor, Remote
 from governance.checks.subject import DatasetSpec, Subject
 
 LONGEST_TEXT = 2000
+_LONGEST = {"method": 300, "location": 1500}  # what the register keeps
 MOST_ROWS = 5000
 MOST_RESULTS = 10_000
 _VERSION_DONE = 0.6
@@ -135,7 +136,11 @@ def document(results: Iterable[Result], error: dict[str, str] | None, seconds: f
 def _as_data(result: Measurement | Finding) -> dict[str, Any]:
     if isinstance(result, Measurement):
         result = _finite(result)
-    return {key: _cell(value) for key, value in asdict(result).items()}
+    row = {key: _cell(value) for key, value in asdict(result).items()}
+    for key, longest in _LONGEST.items():
+        if isinstance(text := row.get(key), str):
+            row[key] = text[:longest]
+    return row
 
 
 def _finite(measurement: Measurement) -> Measurement:
@@ -154,7 +159,7 @@ def _table(table: Table) -> dict[str, Any]:
 def _cell(value: Any) -> Cell:
     """Return a plain JSON value: numpy numbers become Python's, what is not finite None, long text is cut."""
     if isinstance(value, str):  # half of a surrogate pair is no text that could be written
-        return value[:LONGEST_TEXT].encode("utf-8", "replace").decode()
+        return value[:LONGEST_TEXT].encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
     if hasattr(value, "item"):
         value = value.item()
     if value is None or isinstance(value, bool):

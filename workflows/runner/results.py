@@ -20,7 +20,11 @@ MOST_TABLES = 50
 MOST_ROWS = 5000
 _PROGRESS_TAIL_BYTES = 4096
 
+# As long as the columns of the register are, at most.
 _Name = Annotated[str, msgspec.Meta(max_length=200)]
+_ShortName = Annotated[str, msgspec.Meta(max_length=100)]
+_Method = Annotated[str, msgspec.Meta(max_length=300)]
+_Location = Annotated[str, msgspec.Meta(max_length=1500)]
 _Text = Annotated[str, msgspec.Meta(max_length=2000)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
@@ -40,24 +44,24 @@ class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class _Measurement(_Strict, frozen=True):
-    metric: _Name
+    metric: _ShortName
     value: float | None
     slice: _Name
     n: _Count | None
     ci_low: float | None
     ci_high: float | None
-    method: _Text
+    method: _Method
 
 
 class _Finding(_Strict, frozen=True):
-    rule: _Name
+    rule: _ShortName
     severity: Literal["info", "low", "medium", "high", "critical"]
-    location: _Text
+    location: _Location
     message: _Text
 
 
 class _Table(_Strict, frozen=True):
-    name: _Name
+    name: _ShortName
     title: _Name
     columns: Annotated[tuple[_Name, ...], msgspec.Meta(max_length=64)]
     rows: Annotated[tuple[tuple[_Cell, ...], ...], msgspec.Meta(max_length=MOST_ROWS)]
