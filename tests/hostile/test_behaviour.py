@@ -28,7 +28,7 @@ from tests.hostile.test_files import scanned
 from workflows.runner import layout, sandbox
 from workflows.runner.child import Child
 from workflows.runner.environments import Environment
-from workflows.runner.layout import Pipes
+from workflows.runner.layout import Pipes, Respondent
 from workflows.runner.sandbox import Isolation, Limits, Outcome, Status
 
 EVERYTHING = os.environ.get("HOSTILE") == "all"
@@ -180,7 +180,7 @@ def test_answers_that_are_none_are_refused_and_the_model_can_be_asked_again(host
     box.mkdir()
     with Pipes() as pipes:
         source, target = os.fdopen(os.dup(pipes.answers_out), "rb"), os.fdopen(os.dup(pipes.requests_in), "wb")
-        job = layout.predicting(box, model_dir, OWN, Isolation.BUBBLEWRAP, SMALL, pipes, soon=True)
+        job = layout.predicting(box, Respondent("model", model_dir, OWN), Isolation.BUBBLEWRAP, SMALL, pipes, soon=True)
         child = Child(job, SMALL)
     try:
         model = Model(Remote(source, target))

@@ -101,7 +101,7 @@ def run_of(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], tit
     return CheckRunRow(
         id=UUID(int=7), model="m", version=2, check="c", check_revision="1", parameters={}, dataset="", dataset_digest="",
         content_digest="", inputs_digest="", result_digest="", state="passed", progress=1, progress_text="", error_code="",
-        error_message="", worker="", isolation="", resource_class="cpu", compared_with=None, environment={}, requested_by="dana", created_at=at, started_at=at,
+        error_message="", worker="", isolation="", resource_class="cpu", compared_with=None, source="worker", report=None, environment={}, requested_by="dana", created_at=at, started_at=at,
         finished_at=at, measurements=measured, findings=[], log="",
         tables=[TableRow("c", name, title, list(columns), [list(row) for row in rows])],
     )  # fmt: skip
