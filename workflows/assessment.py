@@ -411,12 +411,11 @@ def _still_approved(request: PromotionRequest, parts: snapshot.Parts) -> bool:
     if closed is None or (limits and (timezone.now() - closed).days >= min(limits)):
         return False
 
-    def apart(path: str) -> bool:
-        return not path.startswith("champion") and is_material(pins, path)
-
     approvals = [review for review in given_reviews(earlier) if review.verdict == "approve"]
-    changed = [snapshot.differences(review.seen, parts, material=apart) for review in approvals]
-    return bool(approvals) and not any(change.material for changes in changed for change in changes)
+    changed = [snapshot.differences(review.seen, parts, material=lambda path: is_material(pins, path)) for review in approvals]
+    return bool(approvals) and not any(
+        change.material and not snapshot.of_comparison(change) for changes in changed for change in changes
+    )
 
 
 def _groups(pins: Sequence[Pin]) -> set[str]:

@@ -13,6 +13,8 @@ from governance.facts import WORKER, CheckFact, EvidenceFacts, OpenFinding, Vers
 
 Parts = Mapping[str, Any]
 
+_COMPARED = ("explainability.ranking_shift", "explainability.top_overlap")
+
 
 @dataclass(frozen=True)
 class Change:
@@ -83,6 +85,20 @@ def differences(before: Parts, after: Parts, *, material: Callable[[str], bool])
             kind = "added" if path not in before else "removed" if path not in after else "changed"
             changes.append(Change(path, kind, old, new, material(path)))
     return tuple(sorted(changes, key=lambda change: not change.material))
+
+
+def of_comparison(change: Change) -> bool:
+    """Return whether a change is in how the version compares with the champion of the time, which is another at another time."""
+    path = shared_path(change.path)
+    kind, _, name = path.partition(".")
+    if kind == "champion" or "/champion-not-measured/" in name:
+        return True
+    if kind == "measurements":
+        metric = name.partition("[")[0]
+        return metric.endswith(".difference") or metric in _COMPARED
+    # A check's tables hold the comparison too, and what else they show stands in its measurements.
+    both = isinstance(change.before, list) and isinstance(change.after, list)
+    return kind == "checks" and both and bool(change.before[0] == change.after[0])
 
 
 def summary(changes: Iterable[Change], most: int = 3) -> str:
