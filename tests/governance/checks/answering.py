@@ -6,33 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from governance.checks.subject import DatasetSpec, Subject
+from scripts.ground_truth.data import Answering
 
-
-@dataclass
-class Answering:
-    """A predictor that hands some columns to a model of scikit-learn; probable: whether it lets its probabilities be seen."""
-
-    model: Any
-    columns: list[str]
-    probable: bool = True
-
-    def load(self) -> None:
-        """Do nothing: it is here already."""
-
-    def predict(self, rows: pd.DataFrame) -> Any:
-        return self.model.predict(rows[self.columns])
-
-    def probabilities(self, rows: pd.DataFrame) -> tuple[list[Any], Any] | None:
-        if not (self.probable and hasattr(self.model, "predict_proba")):
-            return None
-        return np.asarray(self.model.classes_).tolist(), self.model.predict_proba(rows[self.columns])
-
-    def example(self) -> None:
-        """Do nothing: there is none."""
+__all__ = ["Answering", "Rows"]
 
 
 @dataclass(frozen=True)
