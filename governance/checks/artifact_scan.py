@@ -34,7 +34,7 @@ class ArtifactScan:
     """
 
     name: ClassVar[str] = "artifact-scan"
-    revision: ClassVar[str] = "1"
+    revision: ClassVar[str] = "2"
     needs_model: ClassVar[bool] = True
     needs_dataset: ClassVar[bool] = False
     asks_model: ClassVar[bool] = False
@@ -63,7 +63,8 @@ class ArtifactScan:
 
         root = subject.model_dir
         limits = Limits(largest_bytes=self.largest_file_mib << 20)
-        inspector = Inspector(limits, frozenset(_named_files(root)))
+        named, own = _said_by_mlmodel(root)
+        inspector = Inspector(limits, named, own)
         findings: list[Finding] = []
         rows: list[tuple[str | int, ...]] = []
         if not (root / "MLmodel").is_file():
@@ -108,10 +109,13 @@ def _file(inspector: Inspector, path: Path, location: str, largest: int) -> tupl
     return seen.kind, status.st_size, seen.findings
 
 
-def _named_files(root: Path) -> set[str]:
-    from governance.checks.scanning.configuration import named_files
+def _said_by_mlmodel(root: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the files that MLmodel names, and the top-level modules in the folders of code that it names."""
+    from governance.checks.scanning.configuration import code_folders, named_files
 
     try:
-        return named_files(yaml.safe_load((root / "MLmodel").read_text(encoding="utf-8")))
+        parsed = yaml.safe_load((root / "MLmodel").read_text(encoding="utf-8"))
+        own = {each.stem for folder in code_folders(parsed) if (root / folder).is_dir() for each in (root / folder).iterdir()}
+        return frozenset(named_files(parsed)), frozenset(own)
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        return set()  # the scan of MLmodel itself says what is wrong with it
+        return frozenset(), frozenset()  # the scan of MLmodel itself says what is wrong with it

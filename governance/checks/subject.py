@@ -129,13 +129,19 @@ class Subject:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The evaluation set, at least one row."""
-        return _table(self._dataset().path, self.dataset_name)
+        return _table(self._dataset().path, self.dataset_name, self._texts)
 
     def other(self, name: str) -> pd.DataFrame:
         """Return a further data set that a parameter names, at least one row. Raises MissingInput, UnreadableInput."""
         if name not in self.others:
             raise MissingInput(f"the data set {name!r}", "Register it, and name it in the parameters of the check.")
-        return _table(self.others[name], name)
+        return _table(self.others[name], name, self._texts)
+
+    @property
+    def _texts(self) -> dict[str, type[str]]:
+        """The columns that the signature declares as texts: in a file of numbers, codes such as 01 would lose what tells them apart."""
+        declared = self.signature.inputs if self.model_path is not None and (self.model_path / "MLmodel").exists() and self.signature else ()
+        return {column.name: str for column in declared if column.name and column.type == "string"}
 
     def column(self, name: str, needed_for: str) -> pd.Series:
         """Return a column of the evaluation set. Raises MissingColumn."""
@@ -291,14 +297,14 @@ class Subject:
         return self.dataset
 
 
-def _table(path: Path, name: str) -> pd.DataFrame:
+def _table(path: Path, name: str, texts: Mapping[str, type[str]]) -> pd.DataFrame:
     import pandas as pd
 
     try:
         if path.name.endswith(".parquet"):
             frame = pd.read_parquet(path)
         elif path.name.endswith((".csv", ".csv.gz")):
-            frame = pd.read_csv(path)
+            frame = pd.read_csv(path, dtype=texts)
         else:
             raise UnreadableInput(f"The data set {name}", "use CSV, CSV.gz or Parquet")
     except (OSError, ValueError) as cause:

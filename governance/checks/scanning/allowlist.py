@@ -41,6 +41,7 @@ _NAMES: dict[str, frozenset[str]] = {
     "decimal": frozenset({"Decimal"}),
     "fractions": frozenset({"Fraction"}),
     "joblib.numpy_pickle": frozenset({"NumpyArrayWrapper"}),
+    "mlflow.models.signature": frozenset({"_TypeHints"}),  # every PythonModel holds them
     "numpy.ma": frozenset({"MaskedArray"}),
     "numpy.ma.core": frozenset({"MaskedArray", "_mareconstruct"}),
     "numpy.random._pickle": frozenset({"__randomstate_ctor", "__generator_ctor", "__bit_generator_ctor"}),

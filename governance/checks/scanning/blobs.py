@@ -42,10 +42,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Inspector:
-    """Looks into bytes. named: files that MLmodel tells a loader to open, whatever their suffix."""
+    """Looks into bytes.
+
+    named: files that MLmodel tells a loader to open, whatever their suffix. own: top-level modules of the code that comes with the model.
+    """
 
     limits: Limits
     named: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
     def inspect(self, name: str, data: bytes, location: str, depth: int = 0) -> Seen:
         """Return what the bytes are and what is wrong with them. Never raises for anything in the bytes."""
@@ -108,7 +112,7 @@ class Inspector:
                 return Seen(kind, look(name, data, location))
         must_be_pickle = suffix in _PICKLE_SUFFIXES or location in self.named
         if data[:1] == b"\x80" or (must_be_pickle and not _is_text(data)):
-            return Seen("pickle", verdicts.judge(data, location))
+            return Seen("pickle", verdicts.judge(data, location, self.own))
         if _is_text(data):
             return _text(name, suffix, data, location, must_be_pickle=suffix in _PICKLE_SUFFIXES)
         return _unknown(name, data, location)

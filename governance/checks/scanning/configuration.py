@@ -63,14 +63,22 @@ def _flavour(name: str, fields: Mapping[Any, Any], location: str) -> Iterator[Fi
         )
     elif loader is not None and loader not in _KNOWN_LOADERS:
         yield Finding("unknown-loader", "high", place, f"Loading imports {loader!r}, which is not a flavour of MLflow.")
+    origins = _origins(fields)
     for key, value in _leaves(fields):
         if key in _CODE_KEYS and value:
             yield Finding("custom-code", "medium", place, f"{key} = {value!r}: the model brings Python code. Review the code.")
-        if key in _FILE_KEYS and isinstance(value, str) and _escapes(value):
+        if key in _FILE_KEYS and isinstance(value, str) and _escapes(value) and (key, value) not in origins:
             yield Finding("path-escape", "high", place, f"{key} = {value!r} points outside of the model's folder.")
     for trusted in _listed(fields.get("skops_trusted_types")):
         if not allowlist.allows_type(str(trusted)):
             yield Finding("trusted-type", "high", place, f"MLmodel asks the loader to trust {trusted!r}, which is not known.")
+
+
+def _origins(fields: Mapping[Any, Any]) -> set[tuple[str, str]]:
+    """Return where MLflow notes that artifacts of a pyfunc model were copied from; loading opens the copies, at their `path`."""
+    artifacts = fields.get("artifacts")
+    held = artifacts.values() if isinstance(artifacts, Mapping) else ()
+    return {("uri", each["uri"]) for each in held if isinstance(each, Mapping) and isinstance(each.get("uri"), str)}
 
 
 def _leaves(fields: Mapping[Any, Any], depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -88,6 +96,13 @@ def _listed(value: Any) -> list[Any]:
 
 def _escapes(path: str) -> bool:
     return "://" in path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts
+
+
+def code_folders(parsed: Any) -> set[str]:
+    """Return the folders that MLmodel tells a loader to import from, as long as they lie in the model's own."""
+    flavours = parsed.get("flavors") if isinstance(parsed, Mapping) else None
+    named = [fields.get("code") for fields in flavours.values() if isinstance(fields, Mapping)] if isinstance(flavours, Mapping) else []
+    return {each for each in named if isinstance(each, str) and each and not _escapes(each)}
 
 
 def named_files(parsed: Any) -> set[str]:

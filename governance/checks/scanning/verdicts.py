@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,37 +14,40 @@ from governance.checks.scanning.limits import Unreadable
 from governance.checks.scanning.pickles import Global, PartlyRead, Trace
 
 
-def judge(data: bytes, location: str) -> list[Finding]:
-    """Return the findings on a file that is a pickle, or several behind each other. Empty only if all was followed."""
+def judge(data: bytes, location: str, own: frozenset[str] = frozenset()) -> list[Finding]:
+    """Return the findings on a file that is a pickle, or several behind each other. Empty only if all was followed.
+
+    own: top-level modules of the code that comes with the model, which is a finding of its own.
+    """
     findings: list[Finding] = []
     position = 0
     while position < len(data):
         try:
             trace = pickles.follow(data[position:])
         except PartlyRead as broken:
-            findings += _broken(broken, data[position:], location, first=position == 0)
+            findings += _broken(broken, data[position:], location, own, first=position == 0)
             break
-        findings += judge_trace(trace, location)
+        findings += judge_trace(trace, location, own)
         position += trace.end
     return findings
 
 
-def _broken(broken: PartlyRead, rest: bytes, location: str, *, first: bool) -> list[Finding]:
+def _broken(broken: PartlyRead, rest: bytes, location: str, own: frozenset[str], *, first: bool) -> list[Finding]:
     where = "it" if first else f"what follows its end ({len(rest)} bytes)"
     message = f"The pickle cannot be followed: {where} breaks off, {broken}. Python would run what comes before that."
     return [
-        *judge_trace(broken.trace, location),
-        *_judge_names(_seen_by_picklescan(rest), location),
+        *judge_trace(broken.trace, location, own),
+        *_judge_names(_seen_by_picklescan(rest), location, own),
         Finding(broken.rule, "high" if first else "medium", location, message),
     ]
 
 
-def judge_trace(trace: Trace, location: str) -> list[Finding]:
+def judge_trace(trace: Trace, location: str, own: frozenset[str] = frozenset()) -> list[Finding]:
     """Return the findings on what a stream does, and on what picklescan sees in it."""
     names = set(trace.names)
     for plain in (trace.plain, *trace.nested):
         names |= _seen_by_picklescan(plain)
-    findings = _judge_names(names, location)
+    findings = _judge_names(names, location, own)
     if trace.computed_names:
         findings.append(Finding("hidden-name", "critical", location, "It computes the name of what it imports."))
     if trace.extensions:
@@ -51,16 +55,20 @@ def judge_trace(trace: Trace, location: str) -> list[Finding]:
     return findings
 
 
-def _judge_names(names: Iterable[Global], location: str) -> list[Finding]:
+def _judge_names(names: Iterable[Global], location: str, own: frozenset[str]) -> list[Finding]:
     refused = sorted((each for each in names if not allowlist.allows(each.module, each.name)), key=str)
     dangerous = _dangerous(refused)
-    return [_finding(each, each in dangerous, location) for each in refused]
+    return [_finding(each, each in dangerous, location, own) for each in refused]
 
 
-def _finding(name: Global, dangerous: bool, location: str) -> Finding:
+def _finding(name: Global, dangerous: bool, location: str, own: frozenset[str]) -> Finding:
     if name.module.startswith("cloudpickle"):
         message = f"It embeds Python code ({name}), which runs when the model is loaded. Save it as a known model class instead."
         return Finding("embedded-code", "high", location, message)
+    top = name.module.partition(".")[0]
+    if not dangerous and top in own and top not in sys.stdlib_module_names:
+        message = f"Loading imports {name}, from the code that the model brings. Review that code."
+        return Finding("custom-code", "medium", location, message)
     severity: Severity = "critical" if dangerous else "high"
     rule = "dangerous-name" if dangerous else "unknown-name"
     explained = "can run any code" if dangerous else "is not a known part of a model"
