@@ -140,7 +140,11 @@ class Subject:
     @property
     def _texts(self) -> dict[str, type[str]]:
         """The columns that the signature declares as texts: in a file of numbers, codes such as 01 would lose what tells them apart."""
-        declared = self.signature.inputs if self.model_path is not None and (self.model_path / "MLmodel").exists() and self.signature else ()
+        declared = (
+            self.signature.inputs
+            if self.model_path is not None and (self.model_path / "MLmodel").exists() and self.signature
+            else ()
+        )
         return {column.name: str for column in declared if column.name and column.type == "string"}
 
     def column(self, name: str, needed_for: str) -> pd.Series:

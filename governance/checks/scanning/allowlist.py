@@ -9,6 +9,21 @@ _CLASS = re.compile(r"_{0,2}[A-Z][A-Za-z0-9]*(64|32)?\Z")
 # Names that look like a class of the framework but run functions given to them, or touch files.
 _NEVER = frozenset({"Parallel", "Memory", "Path", "TemporaryDirectory", "Popen", "ThreadPool", "ThreadPoolExecutor", "Logger"})
 
+_TORCH_NUMBERS = (
+    "BFloat16",
+    "Bool",
+    "Byte",
+    "Char",
+    "ComplexDouble",
+    "ComplexFloat",
+    "Double",
+    "Float",
+    "Half",
+    "Int",
+    "Long",
+    "Short",
+)
+
 # Exactly these names.
 _NAMES: dict[str, frozenset[str]] = {
     "builtins": frozenset(
@@ -55,6 +70,32 @@ _NAMES: dict[str, frozenset[str]] = {
     "sklearn.neighbors._kd_tree": frozenset({"newObj", "KDTree", "KDTree64", "KDTree32"}),
     "sklearn.utils": frozenset({"Bunch"}),
     "sklearn.utils._bunch": frozenset({"Bunch"}),
+    # What `torch.load` allows for weights alone (torch/_weights_only_unpickler.py, `_get_allowed_globals`).
+    "torch": frozenset(
+        {f"{kind}Storage" for kind in _TORCH_NUMBERS}
+        | {
+            "Size",
+            "Tensor",
+            "device",
+            "dtype",
+            "float16",
+            "bfloat16",
+            "float32",
+            "float64",
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "uint8",
+            "bool",
+        }
+    ),
+    "torch._utils": frozenset(
+        {"_rebuild_parameter", "_rebuild_parameter_with_state", "_rebuild_qtensor", "_rebuild_sparse_tensor", "_rebuild_tensor"}
+        | {"_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_meta_tensor_no_storage", "_rebuild_nested_tensor"}
+    ),
+    "torch.nn.parameter": frozenset({"Parameter", "Buffer"}),
+    "torch.serialization": frozenset({"_get_layout"}),
     "xgboost.core": frozenset({"Booster"}),
     "lightgbm.basic": frozenset({"Booster"}),
     "xgboost.sklearn": frozenset({"XGBClassifier", "XGBRegressor", "XGBRanker", "XGBModel", "XGBRFClassifier", "XGBRFRegressor"}),
@@ -86,6 +127,7 @@ _CLASS_MODULES = (
     "pandas.core.series",
     "scipy.interpolate",
     "scipy.sparse",
+    "torch.nn.modules",
     *(
         f"sklearn.{name}"
         for name in [

@@ -94,13 +94,14 @@ class Inspector:
     def _archive(self, suffix: str, data: bytes, location: str, depth: int) -> Seen:
         seen = Seen("zip" if data.startswith(b"PK") else "tar")
         names = []
+        tensors = _tensors(data)
         for member in archives.members(data, location, self.limits):
             if isinstance(member, Finding):
                 seen.add("", member)
                 continue
             names.append(member.name)
             inner = self.inspect(PurePosixPath(member.name).name, member.data, f"{location}!{member.name}", depth + 1)
-            seen.add("", *inner.findings)
+            seen.add("", *(each for each in inner.findings if each.rule != "unknown-format" or member.name not in tensors))
         if suffix == ".skops" or "schema.json" in names:
             seen.kind = "skops"
             seen.add("", *_skops(data, location))
@@ -116,6 +117,22 @@ class Inspector:
         if _is_text(data):
             return _text(name, suffix, data, location, must_be_pickle=suffix in _PICKLE_SUFFIXES)
         return _unknown(name, data, location)
+
+
+def _tensors(data: bytes) -> frozenset[str]:
+    """Return the members of an archive of PyTorch that hold a tensor's numbers without any header, which are read as such and no else.
+
+    Source: torch/serialization.py, `_save` (data.pkl beside data/KEY), and torch/export/pt2_archive/constants.py (data/weights/).
+    """
+    try:
+        names = zipfile.ZipFile(BytesIO(data)).namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        return frozenset()
+    pickled = {name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl")}
+    exported = {name.removesuffix("archive_format") for name in names if name.endswith("/archive_format")}
+    places = (*(f"{root}data/" for root in pickled), *(f"{root}data/weights/weight_" for root in exported))
+    places += tuple(f"{root}data/constants/tensor_" for root in exported)
+    return frozenset(name for name in names for place in places if name.startswith(place) and name.removeprefix(place).isdigit())
 
 
 def _inner_name(name: str) -> str:

@@ -101,7 +101,11 @@ def _escapes(path: str) -> bool:
 def code_folders(parsed: Any) -> set[str]:
     """Return the folders that MLmodel tells a loader to import from, as long as they lie in the model's own."""
     flavours = parsed.get("flavors") if isinstance(parsed, Mapping) else None
-    named = [fields.get("code") for fields in flavours.values() if isinstance(fields, Mapping)] if isinstance(flavours, Mapping) else []
+    named = (
+        [fields.get("code") for fields in flavours.values() if isinstance(fields, Mapping)]
+        if isinstance(flavours, Mapping)
+        else []
+    )
     return {each for each in named if isinstance(each, str) and each and not _escapes(each)}
 
 

@@ -49,7 +49,7 @@ def pinned(*packages: str) -> list[str]:
 
 OWN = ("mlflow", "scikit-learn", "numpy", "pandas")
 # One environment serves all that are boosted.
-BOOSTED = ("mlflow-skinny", "xgboost-cpu", "lightgbm", "scikit-learn", "scipy", "numpy", "pandas", "pyarrow")
+BOOSTED = ("mlflow-skinny", "xgboost-cpu", "lightgbm", "skops", "scikit-learn", "scipy", "numpy", "pandas", "pyarrow")
 
 
 def binary(favourable: Any, target: str = TARGET, name: str = "validation") -> dict[str, Any]:
@@ -120,7 +120,9 @@ def of_other_types(path: Path) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     kinds = {"duration_months": "float32", "credit_amount": "float64", "installment_rate": "int32", "insured": "bool"}
-    trained_on, seen = (pd.read_csv(FOLDER / f"{name}.csv", dtype={"branch": str}).astype(kinds) for name in ("training", "validation"))
+    trained_on, seen = (
+        pd.read_csv(FOLDER / f"{name}.csv", dtype={"branch": str}).astype(kinds) for name in ("training", "validation")
+    )
     columns = [*kinds, "branch"]
     trained = pipeline(LogisticRegression(max_iter=2000), list(kinds), ["branch"]).fit(trained_on[columns], trained_on[TARGET])
     signature = infer_signature(trained_on[columns], trained.predict(trained_on[columns]))
@@ -142,7 +144,9 @@ def of_a_trained_network(path: Path) -> Any:
     trained = make_pipeline(StandardScaler(), MLPClassifier((4,), random_state=0, max_iter=60)).fit(features, rows()[TARGET])
     inputs = Schema([TensorSpec(np.dtype("float32"), (-1,), name) for name in NUMBERS])
     signature = mlflow.models.ModelSignature(inputs, infer_signature(features, trained.predict(features)).outputs)
-    mlflow.sklearn.save_model(trained, path, signature=signature, serialization_format="cloudpickle", pip_requirements=pinned(*OWN))
+    mlflow.sklearn.save_model(
+        trained, path, signature=signature, serialization_format="cloudpickle", pip_requirements=pinned(*OWN)
+    )
     return binary(trained.predict_proba(rows("validation")[NUMBERS].astype("float32"))[:, 1])
 
 
@@ -407,9 +411,11 @@ def torch_saved(path: Path, **options: Any) -> Any:
 
 @model("torch-3")
 def pytorch_by_default(path: Path) -> Any:
-    """Which is a traced graph, for which the client asks for an example."""
+    """Which is a traced graph, for which the client asks for an example: an array, so that the columns have no names."""
     tensor = rows()[NUMBERS].to_numpy("float32")
-    return torch_saved(path, input_example=tensor[:2], signature=infer_signature(tensor, tensor[:, :1]))
+    rows("validation")[[*NUMBERS, TARGET]].to_csv(FOLDER / "numbers.csv", index=False)
+    told = torch_saved(path, input_example=tensor[:2], signature=infer_signature(tensor, tensor[:, :1]))
+    return told | {"rows": "numbers"}
 
 
 @model("torch-3")
