@@ -89,8 +89,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(folder: Path, client: str, python: str) -> dict[str, Trained]:
     """Have a client train and save all of its models, and return them by name."""
     environment = {
-        **{"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "ignore", "GIT_PYTHON_REFRESH": "quiet"},
-        **{"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_TRACKING_URI": f"file:{folder / 'runs'}"},
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "PYTHONWARNINGS": "ignore",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "OMP_NUM_THREADS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_TRACKING_URI": f"file:{folder / 'runs'}",
     }
     command = [python, str(SCRIPT), str(folder), client]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300)

@@ -11,13 +11,13 @@ from rest_framework.response import Response
 
 from governance import queries
 from governance.models import CheckState
-from governance.queries import CheckRunRow
+from governance.queries import CheckKind, CheckRunRow
 from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
 from interfaces.rest.base import Endpoint, Input, describe, read_query
 from interfaces.rest.paging import page
 from interfaces.rest.rendering import Listing
-from interfaces.rest.shapes import CheckKind, CheckRunSummary, MeasuredRow
+from interfaces.rest.shapes import CheckRunSummary, MeasuredRow
 
 
 class CheckRunFilter(Input):
@@ -37,7 +37,7 @@ class Checks(Endpoint):
     @describe("list_checks", response=list[CheckKind])
     def get(self, request: Request) -> Response:
         """List the checks that policies can ask for, each with the JSON Schema of its parameters."""
-        return Response(reads.check_kinds(actor_of(request)))
+        return Response(queries.check_kinds(actor_of(request)))
 
 
 class CheckRuns(Endpoint):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -322,7 +322,7 @@ def onnx_saved(path: Path, graph: Any, signature: Any) -> Any:
 
     mlflow.onnx.save_model(graph, str(path), signature=signature, pip_requirements=pinned(*OF_ONNX))
     session = onnxruntime.InferenceSession(graph.SerializeToString())
-    label, given = session.run(None, {"X": rows("validation")[NUMBERS].to_numpy("float32")})
+    _, given = session.run(None, {"X": rows("validation")[NUMBERS].to_numpy("float32")})
     return binary([each[1] for each in given])
 
 
