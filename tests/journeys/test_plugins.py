@@ -191,6 +191,12 @@ def test_it_measures_a_real_model_in_the_sandbox(installed: Path, tmp_path: Path
     assert sorted(outcome["tables"]["acme_values"]) == [["group", "a", 20], ["group", "b", 20]]
 
 
+def test_the_documentation_shows_this_package() -> None:
+    page = (ROOT / "docs" / "checks.md").read_text()
+    for kind, file in (("toml", "pyproject.toml"), ("python", "src/acme_checks/approval_shift.py")):
+        assert f"```{kind}\n{(PACKAGE / file).read_text()}```" in page
+
+
 def test_of_the_folder_a_box_sees_what_distributions_own(installed: Path) -> None:
     code = (
         "import json; from workflows.runner import layout; print(json.dumps([str(each.source) for each in layout._plugins()[0]]))"

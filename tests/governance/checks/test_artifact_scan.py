@@ -377,3 +377,51 @@ def test_a_changed_byte_never_crashes_the_scan(credit: Any, model: Path) -> None
         data[random.integers(len(data))] = random.integers(256)
         (model / "model.pkl").write_bytes(bytes(data[: random.integers(1, len(data) + 1)] if random.random() < 0.3 else data))
         scan(model)
+
+
+PYFUNC = """
+flavors:
+  python_function:
+    loader_module: mlflow.pyfunc.model
+    code: code
+    python_model: python_model.pkl
+    artifacts: {weights: {path: artifacts/weights.json, uri: %s}}
+"""
+
+
+def test_a_model_of_ones_own_is_custom_code_and_no_worse(tmp_path: Path) -> None:
+    """MLflow notes where an artifact was copied from, and the pickle imports its class from the code beside it."""
+    (tmp_path / "MLmodel").write_text(PYFUNC % "/srv/dana/weights.json")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "scorecard.py").write_text("class Scorecard: ...")
+    held = b"\x80\x02cscorecard\nScorecard\n0cmlflow.models.signature\n_TypeHints\n."
+    (tmp_path / "python_model.pkl").write_bytes(held)
+    assert rules(tmp_path) == {("custom-code", "medium"), ("code", "medium")}
+    for worse, found in ((b"\x80\x02cscorecards\nScorecard\n.", "unknown-name"), (b"\x80\x02cos\nsystem\n.", "dangerous-name")):
+        (tmp_path / "code" / "os.py").write_text("")
+        (tmp_path / "python_model.pkl").write_bytes(worse)
+        assert found in {rule for rule, _ in rules(tmp_path)}
+    (tmp_path / "python_model.pkl").write_bytes(held)
+    (tmp_path / "MLmodel").write_text((PYFUNC % "/a").replace("path: artifacts/weights.json", "path: /a"))
+    assert ("path-escape", "high") in rules(tmp_path)
+
+
+def test_networks_of_pytorch_are_clean_and_only_numbers_may_be_without_a_format(model: Path) -> None:
+    numbers = np.arange(40, dtype="float32").tobytes()
+
+    def archived(**members: bytes) -> None:
+        with zipfile.ZipFile(model / "model.pth", "w") as archive:
+            for name, content in members.items():
+                archive.writestr(f"model/{name}", content)
+
+    known = b"ctorch._utils\n_rebuild_tensor_v2\nctorch.nn.modules.linear\nLinear\n0."
+    archived(**{"data.pkl": known, "data/0": numbers})
+    assert rules(model) == set()
+    archived(**{"archive_format": b"pt2", "data/weights/weight_0": numbers})
+    assert rules(model) == set()
+    archived(**{"data.pkl": known, "data/0": numbers, "extra": numbers})
+    assert rules(model) == {("unknown-format", "medium")}
+    archived(**{"data/0": numbers})
+    assert rules(model) == {("unknown-format", "medium")}
+    archived(**{"data.pkl": b"ctorch.hub\nload\n.", "data/0": numbers})
+    assert {severity for _, severity in rules(model)} & {"high", "critical"}
