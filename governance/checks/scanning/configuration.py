@@ -75,8 +75,8 @@ def _flavour(name: str, fields: Mapping[Any, Any], location: str) -> Iterator[Fi
 
 
 def _origins(fields: Mapping[Any, Any]) -> set[tuple[str, str]]:
-    """Return where MLflow notes that artifacts of a pyfunc model were copied from; loading opens the copies, at their `path`."""
-    artifacts = fields.get("artifacts")
+    """Return where MLflow notes that artifacts of a pyfunc model were copied from; its loader opens the copies, at their `path`."""
+    artifacts = fields.get("artifacts") if fields.get("loader_module") == "mlflow.pyfunc.model" else None
     held = artifacts.values() if isinstance(artifacts, Mapping) else ()
     return {("uri", each["uri"]) for each in held if isinstance(each, Mapping) and isinstance(each.get("uri"), str)}
 
