@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from core.errors import NotFound
 from core.models import AuditEvent, LedgerCheckpoint
 from governance import ledger
 from governance.bindings import in_force, in_force_or_to_come
-from governance.checks import bom
+from governance.checks import bom, catalogue
 from governance.checks.dependencies import COMPONENTS, Dependencies
 from governance.models import (
     Binding,
@@ -197,6 +198,24 @@ class TableRow:
 
 
 @dataclass(frozen=True)
+class CheckKind:
+    """A check that policies can ask for, with the JSON Schema of its parameters.
+
+    package: name and version of the distribution that brings it, "" for Countersign's own.
+    """
+
+    name: str
+    revision: str
+    package: str
+    description: str
+    needs_model: bool
+    needs_dataset: bool
+    asks_model: bool
+    compares: bool
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class CheckRunRow:
     """A check run with what it found; where it was reported, with whence."""
 
@@ -239,6 +258,25 @@ def check_runs(actor: Actor) -> QuerySet[CheckRun]:
         "-created_at", "id"
     )
     return access.visible(actor, rows, Permission.MODEL_READ, "version__model")
+
+
+def check_kinds(actor: Actor) -> list[CheckKind]:
+    """Return every check that policies can ask for, by name."""
+    access.require(actor, Permission.POLICY_READ)
+    return [
+        CheckKind(
+            name=name,
+            revision=check.revision,
+            package=catalogue.package(name),
+            description=inspect.cleandoc(check.__doc__ or ""),
+            needs_model=check.needs_model,
+            needs_dataset=check.needs_dataset,
+            asks_model=catalogue.asks_model(name),
+            compares=bool(getattr(check, "compares", False)),
+            parameters=catalogue.parameters_schema(check),
+        )
+        for name, check in catalogue.available().items()
+    ]
 
 
 def check_run(actor: Actor, run_id: UUID | str) -> CheckRunRow:

@@ -24,6 +24,7 @@ from governance.facts import REPORTED
 from governance.models import Binding, ParameterSet, PolicyRevision
 from governance.policy import (
     BindingDocument,
+    CheckRequest,
     CompiledPolicy,
     ParametersDocument,
     compile_policy,
@@ -88,9 +89,20 @@ def policy(document: str) -> CompiledPolicy:
         for i, request in enumerate(compiled.checks)
         if request.source != REPORTED and request.check not in known
     ]
+    for i, request in enumerate(compiled.checks):
+        wrong += _wrong_check(request, marks, ("checks", i)) if request.check in known else ()
     if wrong:
         raise DocumentError(_in_order(wrong))
     return compiled
+
+
+def _wrong_check(request: CheckRequest, marks: Marks, path: Path) -> Iterator[Mistake]:
+    """Yield what a check that is installed here does not take; what stands for a policy's parameter is looked at where it is bound."""
+    open_names = frozenset(name for name, value in request.parameters.items() if "${" in str(value))
+    for wrong in catalogue.mistakes(request.check, request.parameters, open_names):
+        yield mistake(marks, (*path, "with", *wrong.path), f"the check {request.check}: {wrong}")
+    if catalogue.available()[request.check].needs_dataset and not request.dataset:
+        yield mistake(marks, (*path, "check"), f"the check {request.check} measures on a data set; name one under dataset")
 
 
 def parameters(document: str, texts: Texts) -> ParametersDocument:

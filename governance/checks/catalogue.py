@@ -59,6 +59,19 @@ def build(name: str, given: Mapping[str, Any]) -> Check:
     return built
 
 
+def mistakes(name: str, given: Mapping[str, Any], open_names: frozenset[str] = frozenset()) -> list[parameters.Mismatch]:
+    """Return all that is wrong with the parameters of a check that is installed here (see ``parameters.mistakes``)."""
+    return parameters.mistakes(available()[name], given, open_names)
+
+
+def package(name: str) -> str:
+    """Return the name and version of the distribution that brings a check, or "" for one of this project's own."""
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.load() is available()[name] and entry.dist is not None:
+            return f"{entry.dist.name} {entry.dist.version}"
+    return ""
+
+
 def asks_model(name: str) -> bool:
     """Return whether a check asks the model for answers, beyond reading its files; one that is not installed here asks nothing."""
     check = available().get(name)

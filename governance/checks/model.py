@@ -148,6 +148,8 @@ class Model:
         answer = self._guard(lambda: self._predictor.predict(features), ModelPredictFailed)
         if isinstance(answer, pd.DataFrame) and classes and set(classes) <= set(map(str, answer.columns)):
             answer = answer.rename(columns=str)[list(classes)]
+        elif isinstance(answer, pd.DataFrame) and classes and answer.shape[1] > 1:
+            _require_probabilities(answer)
         names = list(map(str, answer.columns)) if isinstance(answer, pd.DataFrame) else None
         output = np.asarray(answer)
         if output.ndim == 2 and output.shape[1] == 1:
@@ -179,6 +181,18 @@ class Model:
             raise
         except (Exception, SystemExit) as cause:
             raise failed(cause) from cause
+
+
+def _require_probabilities(answer: pd.DataFrame) -> None:
+    """Raise ModelPredictFailed for named columns that are neither classes nor the probabilities of such: label and score, for instance."""
+    import numpy as np
+
+    values = answer.to_numpy()
+    if values.dtype.kind != "f" or not bool(np.all(np.abs(values.sum(axis=1) - 1) < 1e-3)):
+        raise ModelPredictFailed(
+            f"it returned the columns {', '.join(map(str, answer.columns))}, which are neither the classes of the target nor their "
+            "probabilities. Let predict return one column, or one for each class and named as it"
+        )
 
 
 def _parts(rows: pd.DataFrame) -> list[pd.DataFrame]:

@@ -15,40 +15,82 @@ _SCALARS: dict[Any, tuple[str, str]] = {
 }
 
 
+Path = tuple[Any, ...]
+
+
 class Mismatch(ValueError):
-    """A parameter is not what the check expects; the sentence names the parameter and the expectation."""
+    """A parameter is not what the check expects; the sentence names the parameter and the expectation.
+
+    path: where in the parameters it stands, such as ("slices", 0, "column"), with ("key", name) last for a name that is none.
+    """
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
 
 
-def convert(cls: type[Any], given: Mapping[str, Any], where: str = "") -> Any:
+def convert(cls: type[Any], given: Mapping[str, Any], path: Path = ()) -> Any:
     """Return an instance of the dataclass `cls` made from JSON-like `given`. Raises Mismatch."""
+    made, wrong = _read(cls, given, path, frozenset())
+    if wrong:
+        raise wrong[0]
+    return made
+
+
+def mistakes(cls: type[Any], given: Mapping[str, Any], open_names: frozenset[str] = frozenset()) -> list[Mismatch]:
+    """Return all that is wrong with what is given, at most one for each parameter.
+
+    open_names: parameters whose values are not known yet; they count as given, and what they are is for later.
+    """
+    return _read(cls, given, (), open_names)[1]
+
+
+def _read(cls: type[Any], given: Mapping[str, Any], path: Path, open_names: frozenset[str]) -> tuple[Any, list[Mismatch]]:
     hints = get_type_hints(cls)
     known = {each.name: each for each in fields(cls)}
-    for name in given:
-        if name not in known:
-            raise Mismatch(f"unknown parameter {where + str(name)!r}; known are {', '.join(sorted(known)) or 'none'}")
+    wrong = [
+        Mismatch(
+            f"unknown parameter {_shown((*path, name))!r}; known are {', '.join(sorted(known)) or 'none'}", (*path, ("key", name))
+        )
+        for name in given
+        if name not in known
+    ]
     values = {}
     for name, each in known.items():
+        if name in open_names:
+            continue
         if name in given:
-            values[name] = _value(hints[name], given[name], where + name, each)
+            try:
+                values[name] = _value(hints[name], given[name], (*path, name), each)
+            except Mismatch as cause:
+                wrong.append(cause)
         elif each.default is MISSING and each.default_factory is MISSING:
-            raise Mismatch(f"parameter {where + name!r} is required: expected {expectation(hints[name])}")
+            message = f"parameter {_shown((*path, name))!r} is required: expected {expectation(hints[name])}"
+            wrong.append(Mismatch(message, path))
+    if wrong or open_names:
+        return None, wrong
     try:
-        return cls(**values)
+        return cls(**values), []
     except ValueError as cause:
-        raise Mismatch(f"parameter{' ' + repr(where.rstrip('.')) if where else 's'}: {cause}") from cause
+        return None, [Mismatch(f"parameter{' ' + repr(_shown(path)) if path else 's'}: {cause}", path)]
 
 
-def _value(hint: Any, value: Any, where: str, each: Field[Any]) -> Any:
-    converted = _convert(hint, value, where)
+def _shown(path: Path) -> str:
+    """Return a path as people write it: `slices[0].column`."""
+    return "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path).removeprefix(".")
+
+
+def _value(hint: Any, value: Any, path: Path, each: Field[Any]) -> Any:
+    converted = _convert(hint, value, path)
     low, high = each.metadata.get("minimum"), each.metadata.get("maximum")
     if low is not None and converted < low:
-        raise Mismatch(f"parameter {where!r}: expected a minimum of {low}, got {value!r}")
+        raise Mismatch(f"parameter {_shown(path)!r}: expected a minimum of {low}, got {value!r}", path)
     if high is not None and converted > high:
-        raise Mismatch(f"parameter {where!r}: expected a maximum of {high}, got {value!r}")
+        raise Mismatch(f"parameter {_shown(path)!r}: expected a maximum of {high}, got {value!r}", path)
     return converted
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
+def _convert(hint: Any, value: Any, path: Path) -> Any:
     if hint in _SCALARS and _is_scalar(hint, value):
         return float(value) if hint is float else value
     if hint is type(None) and value is None:
@@ -56,28 +98,28 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if get_origin(hint) is Literal and value in get_args(hint):
         return value
     if get_origin(hint) is tuple and isinstance(value, list | tuple):
-        return tuple(_convert(get_args(hint)[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+        return tuple(_convert(get_args(hint)[0], item, (*path, index)) for index, item in enumerate(value))
     if is_dataclass(hint) and isinstance(hint, type):
         if isinstance(value, hint):
             return value
         if isinstance(value, Mapping):
-            return convert(hint, value, where + ".")
+            return convert(hint, value, path)
     if get_origin(hint) in (Union, types.UnionType):
-        return _convert_union(hint, value, where)
-    raise Mismatch(f"parameter {where!r}: expected {expectation(hint)}, got {value!r}")
+        return _convert_union(hint, value, path)
+    raise Mismatch(f"parameter {_shown(path)!r}: expected {expectation(hint)}, got {value!r}", path)
 
 
-def _convert_union(hint: Any, value: Any, where: str) -> Any:
+def _convert_union(hint: Any, value: Any, path: Path) -> Any:
     for option in get_args(hint):
         # A mapping can only be meant as the dataclass, whose own error says more than "expected text or a mapping".
         if is_dataclass(option) and isinstance(value, Mapping):
-            return _convert(option, value, where)
+            return _convert(option, value, path)
     for option in get_args(hint):
         try:
-            return _convert(option, value, where)
+            return _convert(option, value, path)
         except Mismatch:
             continue
-    raise Mismatch(f"parameter {where!r}: expected {expectation(hint)}, got {value!r}")
+    raise Mismatch(f"parameter {_shown(path)!r}: expected {expectation(hint)}, got {value!r}", path)
 
 
 def _is_scalar(hint: Any, value: Any) -> bool:

@@ -28,6 +28,7 @@ class Loaded:
     def __init__(self, model_dir: str) -> None:
         self._dir = model_dir
         self._model: Any = None
+        self._texts: bool | None = None
 
     @property
     def is_loaded(self) -> bool:
@@ -44,16 +45,28 @@ class Loaded:
 
     def predict(self, rows: Any) -> Any:
         """Return what the model gives for a data frame."""
-        return self.load().predict(rows)
+        model, raw = self.load(), self._raw()
+        rows = self._wanted(rows, raw)
+        if _is_session(raw):
+            return _of_session(raw, rows)[1]
+        if self._takes_texts(raw, rows):
+            how = model.metadata.flavors["python_function"].get("predict_fn") or "predict"
+            return getattr(raw, how)(rows.iloc[:, 0])
+        return model.predict(rows)
 
     def probabilities(self, rows: Any) -> tuple[list[Any], Any] | None:
-        """Return the classes and a probability of each for every row, or None of a model that has no such method."""
+        """Return the classes and a probability of each for every row, or None of a model that does not say them."""
         import numpy as np
 
         raw = self._raw()
+        if _is_session(raw):
+            classes, table = _of_session(raw, self._wanted(rows, raw))
+            return None if classes is None else (classes, table)
         if not (hasattr(raw, "predict_proba") and hasattr(raw, "classes_")):
             return None
-        return np.asarray(raw.classes_).tolist(), np.asarray(raw.predict_proba(rows), dtype=float)
+        rows = self._wanted(rows, raw)
+        given = raw.predict_proba(rows.iloc[:, 0] if self._takes_texts(raw, rows) else rows)
+        return np.asarray(raw.classes_).tolist(), np.asarray(given, dtype=float)
 
     def example(self) -> None:
         """Let the model score the example that was saved with it."""
@@ -67,6 +80,105 @@ class Loaded:
             return self.load().get_raw_model()
         except (AttributeError, NotImplementedError):  # not every flavour gives it away
             return None
+
+    def _wanted(self, rows: Any, raw: Any) -> Any:
+        """Return the rows as the signature declares them; without one, the columns that the model itself names."""
+        schema = self.load().metadata.get_input_schema()
+        if schema is not None:
+            return _as_declared(rows, schema)
+        names = getattr(raw, "feature_names_in_", None)
+        return rows if names is None or not set(names) <= set(rows.columns) else rows[list(names)]
+
+    def _takes_texts(self, raw: Any, rows: Any) -> bool:
+        """Return whether it takes the one column of texts by itself, as scikit-learn's vectorisers do.
+
+        Such a one takes a table for its columns' names, whatever the rows, and gives one answer: so it is told by giving it two rows.
+        """
+        if rows.shape[1] != 1 or rows.iloc[:, 0].dtype.kind != "O" or not hasattr(raw, "predict"):
+            return False
+        if self._texts is None:
+            try:
+                self._texts = len(raw.predict(rows.iloc[[0, 0]])) == 1
+            except Exception:  # noqa: BLE001  # then it is asked as every model is, and what it raises is told
+                self._texts = False
+        return self._texts
+
+
+def _as_declared(rows: Any, schema: Any) -> Any:
+    """Return the rows with the types that the model's signature declares, where every value keeps its meaning.
+
+    A file of rows has numbers where the signature tells float from double. MLflow's server reads rows by the signature
+    (`mlflow.pyfunc.scoring_server`, `parse_csv_input`), while `predict` refuses what differs, even whole numbers for double.
+    """
+    columns = [each for each in schema.inputs if getattr(each, "name", None) in rows.columns]
+    if not columns and schema.is_tensor_spec() and len(schema.inputs) == 1:  # one tensor of all columns
+        kind, shape = schema.inputs[0].type.name, schema.inputs[0].shape
+        if len(shape) == 2 and shape[1] not in (-1, rows.shape[1]):
+            raise ValueError(
+                f"the signature asks for a tensor of {shape[1]} columns without naming them, and the rows have {rows.shape[1]}: give a "
+                "data set that has these and the target alone, or name them in the signature"
+            )
+        return rows.assign(**{name: _cast(rows[name], kind) for name in rows.columns})
+    return rows.assign(**{each.name: _cast(rows[each.name], getattr(each.type, "name", "")) for each in columns})
+
+
+_FLOATS = {"float": "float32", "double": "float64", "float16": "float16", "float32": "float32", "float64": "float64"}
+_WHOLE = {"integer": "int32", "long": "int64", "int8": "int8", "int16": "int16", "int32": "int32", "int64": "int64"}
+
+
+def _cast(values: Any, kind: str) -> Any:
+    """Return a column with a type's name in a signature, or as it is if that would change a value: MLflow then says what is wrong."""
+    import numpy as np
+    import pandas as pd
+
+    is_number = isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf"
+    if kind in _FLOATS and is_number:
+        return values.astype(_FLOATS[kind])
+    if kind in _WHOLE and is_number:
+        bounds = np.iinfo(_WHOLE[kind])
+        fits = np.isfinite(values) & (values == np.floor(values)) & (values >= bounds.min) & (values <= bounds.max)
+        return values.astype(_WHOLE[kind]) if bool(fits.all()) else values
+    if kind in ("boolean", "bool") and is_number:
+        return values.astype(bool) if bool(values.isin([0, 1]).all()) else values
+    if kind == "string" and is_number and values.dtype.kind != "f":
+        return values.map(str)
+    if kind == "datetime" and values.dtype.kind == "O":
+        return pd.to_datetime(values)
+    return values
+
+
+def _is_session(raw: Any) -> bool:
+    """Return whether the model is a session of ONNX Runtime."""
+    return type(raw).__module__.partition(".")[0] == "onnxruntime"
+
+
+_TENSORS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(bool)": "bool", "tensor(string)": "object"}
+
+
+def _of_session(session: Any, rows: Any) -> tuple[list[Any] | None, Any]:
+    """Return the classes, if they are said, and the answer of an ONNX model: its table of probabilities, else its first output.
+
+    It is asked itself, since MLflow's wrapper flattens each output for a table of one row each, and fails where a classifier gives a label
+    and a probability of each class. Classes are said where these are maps (ONNX-ML, operator ZipMap).
+    """
+    import numpy as np
+
+    inputs = session.get_inputs()
+    kinds = [_TENSORS.get(each.type, each.type[len("tensor(") : -1]) for each in inputs]
+    if len(inputs) == 1:
+        feeds = {inputs[0].name: rows.to_numpy(dtype=kinds[0])}
+    else:
+        feeds = {
+            each.name: rows[[each.name]].to_numpy(dtype=kind) if len(each.shape) == 2 else rows[each.name].to_numpy(dtype=kind)
+            for each, kind in zip(inputs, kinds)  # noqa: B905  # the model's Python may be old
+        }
+    outputs = session.run(None, feeds)
+    for output in outputs:
+        if isinstance(output, list) and output and isinstance(output[0], dict):
+            classes = list(output[0])
+            return classes, np.asarray([[row[each] for each in classes] for row in output], dtype=float)
+    tables = [each for each in outputs if isinstance(each, np.ndarray) and each.dtype.kind == "f" and each.ndim == 2]
+    return None, next((each for each in tables if each.shape[1] > 1), outputs[0])
 
 
 def serve(model: Loaded, source: BinaryIO, target: BinaryIO) -> None:

@@ -21,11 +21,11 @@ _CELLS_AT_ONCE = 1 << 24
 class Reader:
     """A data set in a file: single columns and the whole of it are read once and kept, batches and chosen rows are not.
 
-    name: how error messages call it. Reading raises UnreadableInput, and UnsuitableData for no rows.
+    name: how error messages call it. texts: columns to read as texts, see ``tables.read_table``. Reading raises UnreadableInput, and UnsuitableData for no rows.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name = path, name
+    def __init__(self, path: Path, name: str, texts: frozenset[str] = frozenset()) -> None:
+        self.path, self.name, self.texts = path, name, texts
         self._columns: dict[str, pd.Series] = {}
         self._frame: pd.DataFrame | None = None
 
@@ -33,7 +33,7 @@ class Reader:
     def frame(self) -> pd.DataFrame:
         """All of it, for which a large one needs much memory. Set, it stands for the file."""
         if self._frame is None:
-            self._frame = tables.read_table(self.path, name=self.name)
+            self._frame = tables.read_table(self.path, name=self.name, texts=self.texts)
         return self._frame
 
     @frame.setter
@@ -104,7 +104,7 @@ class Reader:
                 yield self._frame.iloc[start : start + rows][list(names)]
             return
         # A table of no columns would have no rows.
-        for batch in tables.batches(self.path, list(names) or self.names[:1], rows, name=self.name):
+        for batch in tables.batches(self.path, list(names) or self.names[:1], rows, name=self.name, texts=self.texts):
             yield batch if names else batch[[]]
 
     def rows(self, places: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
@@ -129,5 +129,5 @@ class Reader:
         """Return columns as ``read_table`` gives them, and without the memory that it takes to read a text file in one go."""
         import pandas as pd
 
-        parts = list(tables.batches(self.path, names, ROWS_AT_ONCE, name=self.name))
+        parts = list(tables.batches(self.path, names, ROWS_AT_ONCE, name=self.name, texts=self.texts))
         return {name: pd.concat([part[name] for part in parts]) if len(parts) > 1 else parts[0][name] for name in names}

@@ -67,12 +67,12 @@ class Subject:
     card: Mapping[str, str] = field(default_factory=dict)
     earlier_card: Mapping[str, str] = field(default_factory=dict)
     measured: tuple[SiblingMeasurement, ...] = ()
-    opened: Reader | None = field(default=None, repr=False, compare=False)
+    readers: dict[tuple[Path, str, frozenset[str]], Reader] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Let the champion read where this one does."""
-        if self.dataset is not None and self.champion is not None:
-            self.champion.opened = self.reader
+        if self.champion is not None:
+            self.champion.readers = self.readers
 
     @property
     def model_dir(self) -> Path:
@@ -115,10 +115,10 @@ class Subject:
     @property
     def reader(self) -> Reader:
         """What reads the evaluation set."""
-        path, name = self._dataset().path, self.dataset_name
-        if self.opened is None or (self.opened.path, self.opened.name) != (path, name):
-            self.opened = Reader(path, name)
-        return self.opened
+        how = self._dataset().path, self.dataset_name, self._texts
+        if how not in self.readers:
+            self.readers[how] = Reader(*how)
+        return self.readers[how]
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -132,16 +132,23 @@ class Subject:
 
     def other(self, name: str) -> pd.DataFrame:
         """Return a further data set that a parameter names, at least one row. Raises MissingInput, UnreadableInput."""
-        return tables.read_table(self._other(name), name=name)
+        return tables.read_table(self._other(name), name=name, texts=self._texts)
 
     def other_reader(self, name: str) -> Reader:
         """Return what reads a further data set. Raises MissingInput."""
-        return Reader(self._other(name), name)
+        return Reader(self._other(name), name, self._texts)
 
     def _other(self, name: str) -> Path:
         if name not in self.others:
             raise MissingInput(f"the data set {name!r}", "Register it, and name it in the parameters of the check.")
         return self.others[name]
+
+    @cached_property
+    def _texts(self) -> frozenset[str]:
+        """The columns that the signature declares as texts: in a file of numbers, codes such as 01 would lose what tells them apart."""
+        if self.model_path is None or not (self.model_path / "MLmodel").exists() or self.signature is None:
+            return frozenset()
+        return frozenset(column.name for column in self.signature.inputs if column.name and column.type == "string")
 
     def column(self, name: str, needed_for: str) -> pd.Series:
         """Return a column of the evaluation set. Raises MissingColumn."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import repeat
@@ -33,23 +33,25 @@ _SETTLE_CELLS = 1024 * 1024
 _SETTLE_ROWS = 65_536
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None, *, name: str = "") -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str] | None = None, *, name: str = "", texts: Collection[str] = ()) -> pd.DataFrame:
     """Return the table, at least one row, with the columns asked for in that order and the rows numbered from 0.
 
     CSV is what ``pandas.read_csv`` gives with ``low_memory=False``: a type is that of a whole column, not of blocks of it. The others are
     what ``read_parquet`` and ``read_feather`` give; an index that pandas stored beside the columns is left out.
-    name: how error messages call the data set, else its file. Raises UnreadableInput, UnsuitableData for no rows, MissingColumn.
+    name: how error messages call the data set, else its file. texts: columns of a CSV whose values stay as they are written, for codes
+    such as 01; the other formats say themselves what a column is. Raises UnreadableInput, UnsuitableData for no rows, MissingColumn.
     """
     called = name or path.name
     with _reading(called):
-        source = _source(path, columns, called)
-        frame = source.whole()
+        frame = _source(path, columns, called, texts).whole()
     if not len(frame):
         raise UnsuitableData(f"The data set {called} has no rows.")
     return frame
 
 
-def batches(path: Path, columns: Sequence[str] | None, rows: int, *, name: str = "") -> Iterator[pd.DataFrame]:
+def batches(
+    path: Path, columns: Sequence[str] | None, rows: int, *, name: str = "", texts: Collection[str] = ()
+) -> Iterator[pd.DataFrame]:
     """Yield so many rows at a time, the last time what is left; concatenated, they equal ``read_table`` to the last type and value.
 
     Memory is that of one batch, and of one row group's or record batch's column where a file has very large ones. Rows are numbered on
@@ -58,7 +60,7 @@ def batches(path: Path, columns: Sequence[str] | None, rows: int, *, name: str =
     called = name or path.name
     start = 0
     with _reading(called):
-        for frame in _source(path, columns, called).batches(rows):
+        for frame in _source(path, columns, called, texts).batches(rows):
             frame.index = _numbers(start, len(frame))
             start += len(frame)
             yield frame
@@ -89,10 +91,10 @@ def _reading(name: str) -> Iterator[None]:
         raise UnreadableInput(f"The data set {name}", str(cause)) from cause
 
 
-def _source(path: Path, columns: Sequence[str] | None, name: str) -> _Csv | _Parquet | _Arrow:
+def _source(path: Path, columns: Sequence[str] | None, name: str, texts: Collection[str] = ()) -> _Csv | _Parquet | _Arrow:
     wanted = None if columns is None else tuple(columns)
     if path.name.endswith(CSV):
-        return _Csv(path, wanted, name)
+        return _Csv(path, wanted, name, texts)
     if path.name.endswith(PARQUET):
         return _Parquet(path, wanted, name)
     if path.name.endswith(ARROW):
@@ -115,10 +117,10 @@ def _numbers(start: int, length: int) -> Any:
 class _Csv:
     """A table as text: two passes of pandas' parser, the first to settle what each column is."""
 
-    def __init__(self, path: Path, wanted: tuple[str, ...] | None, name: str) -> None:
+    def __init__(self, path: Path, wanted: tuple[str, ...] | None, name: str, texts: Collection[str]) -> None:
         import pandas as pd
 
-        self._path, self._wanted = path, wanted
+        self._path, self._wanted, self._texts = path, wanted, frozenset(texts)
         # Where the rows are longer than the header, pandas takes their first column as an index, which shifts the names of all others. Read
         # as if it were a row itself, a header that is too short is an error.
         pd.read_csv(path, header=None, nrows=2, dtype=str)
@@ -131,11 +133,15 @@ class _Csv:
     def whole(self) -> pd.DataFrame:
         import pandas as pd
 
-        return self._ordered(pd.read_csv(self._path, usecols=self._wanted, low_memory=False))
+        declared = dict.fromkeys(self._texts, str)
+        return self._ordered(pd.read_csv(self._path, usecols=self._wanted, low_memory=False, dtype=declared))
 
     def batches(self, rows: int) -> Iterator[pd.DataFrame]:
         settled = _settled(self._path, *_state(self._path))
-        kinds = {column: settled[column] for column in (self._names if self._wanted is None else self._wanted)}
+        kinds = {
+            column: Kind.TEXT if column in self._texts else settled[column]
+            for column in (self._names if self._wanted is None else self._wanted)
+        }
         texts = [column for column, kind in kinds.items() if kind in (Kind.TEXT, Kind.LARGE_INTEGER)]
         literal = [column for column, kind in kinds.items() if kind is Kind.LITERAL_TEXT]
         forced = {column: kind.value for column, kind in kinds.items() if kind in (Kind.FLOAT, Kind.UNSIGNED)}

@@ -13,12 +13,10 @@ from core import access
 from core.access import Actor, Permission
 from core.errors import NotFound
 from core.models import ApiToken, AuditEvent, LedgerCheckpoint
-from governance.checks import catalogue
 from governance.models import CheckRun, Decision, Measurement, ModelCard
 from governance.queries import check_runs
 from interfaces.rest.shapes import (
     CardRow,
-    CheckKind,
     CheckRunSummary,
     DecisionDetail,
     Head,
@@ -141,22 +139,6 @@ def measured(rows: Iterable[Measurement]) -> list[MeasuredRow]:
             measured_at=m.run.finished_at,
         )
         for m in rows
-    ]
-
-
-def check_kinds(actor: Actor) -> list[CheckKind]:
-    """Return every check that policies can ask for, by name."""
-    access.require(actor, Permission.POLICY_READ)
-    return [
-        CheckKind(
-            name=name,
-            revision=check.revision,
-            description=(check.__doc__ or "").strip(),
-            needs_model=check.needs_model,
-            needs_dataset=check.needs_dataset,
-            parameters=catalogue.parameters_schema(check),
-        )
-        for name, check in catalogue.available().items()
     ]
 
 

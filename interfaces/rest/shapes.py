@@ -150,18 +150,6 @@ class MeasuredRow:
 
 
 @dataclass(frozen=True)
-class CheckKind:
-    """A check that policies can ask for, with the JSON Schema of its parameters."""
-
-    name: str
-    revision: str
-    description: str
-    needs_model: bool
-    needs_dataset: bool
-    parameters: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class StageRow:
     name: str
     position: int

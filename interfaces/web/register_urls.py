@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from interfaces.web.views import operations, people, policies, risk, webhooks
+from interfaces.web.views import checks, operations, people, policies, risk, webhooks
 
 urlpatterns = [
     path("waivers/", risk.waivers, name="waivers"),
@@ -25,6 +25,7 @@ urlpatterns = [
     path("freezes/new", operations.freeze_new, name="freeze-new"),
     path("freezes/<slug:name>/end", operations.freeze_end, name="freeze-end"),
     path("calendars/", operations.calendars, name="calendars"),
+    path("checks/", checks.catalogue, name="checks"),
     path("policies/", policies.policies, name="policies"),
     path("policies/publish", policies.publish, name="policy-publish"),
     path("policies/bind", policies.bind, name="policy-bind"),

@@ -190,6 +190,7 @@ def pages(scene: Scene, world: Filled) -> Iterator[tuple[str, str]]:
     yield "pat", "/calendars/"
     yield "pat", "/policies/"
     yield "pat", "/policies/credit-production/"
+    yield "pat", "/checks/"
     yield "pat", "/policies/credit-production/?revision=3&against=1"
     yield "pat", "/policies/credit-production/simulate"
     yield "pat", "/policies/publish?policy=credit-production"

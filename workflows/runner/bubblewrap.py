@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 CODE = Path("/app")
+PLUGINS = Path("/plugins")
 INPUT = Path("/in")
 OUTPUT = Path("/out")
 NOBODY = "65534"

@@ -35,6 +35,8 @@ _LONGEST_MESSAGE = 1500
 _READY = ".ready"
 # What answers for a model needs these; a model that does not pin them gets what its other pins allow.
 _PREDICTOR = ("mlflow", "pandas", "pyarrow")
+# What a model that names mlflow alone may count on besides.
+_WITH_MLFLOW = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
 _PASSED_ON = (
     "UV_DEFAULT_INDEX",
     "UV_INDEX_URL",
@@ -118,13 +120,23 @@ def unmet(asked: Asked) -> list[str]:
     """Return those of the requirements that the worker's own environment does not satisfy."""
     missing = [f"python=={asked.python}"] if asked.python not in ("", _own_python()) else []
     for each in asked.requirements:
-        try:
-            has = version(each.name)
-        except PackageNotFoundError:
-            has = ""
+        has = _installed(each.name)
         if not has or not each.specifier.contains(has, prereleases=True):
             missing.append(str(each))
     return missing
+
+
+def _installed(name: str) -> str:
+    """Return the version of a package in the worker's own environment, or "" for none.
+
+    mlflow is mlflow-skinny, which has all the code that loads models, and what mlflow brings along that a model may compute with.
+    """
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        if canonicalize_name(name) == "mlflow" and all(map(_installed, _WITH_MLFLOW)):
+            return _installed("mlflow-skinny")
+        return ""
 
 
 def provide(asked: Asked, builder: Builder, progress: Callable[[str], object]) -> Environment:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import governance.checks
 from governance.checks import predictor
-from workflows.runner import bubblewrap
+from workflows.runner import bubblewrap, plugins
 from workflows.runner.bubblewrap import Bind
 from workflows.runner.environments import Environment
 from workflows.runner.limits import Limits
@@ -103,11 +103,13 @@ def measuring(
     arguments = [str(bubblewrap.interpreter()), "-s", "-P", "-m", "governance.checks.execute"]
     if not boxed:
         arguments += [str(spec_file), str(folder / "out"), *named]
-        return Job(arguments, _environment(folder / "tmp", _project()), folder / "tmp", descriptors)
+        return Job(arguments, _environment(folder / "tmp", [_project(), *plugins.outside()]), folder / "tmp", descriptors)
     arguments += [str(bubblewrap.INPUT / "spec.json"), str(bubblewrap.OUTPUT), *named]
-    environment = _environment(Path("/tmp"), bubblewrap.CODE)  # noqa: S108  # inside of the sandbox
+    brought, places = _plugins()
+    environment = _environment(Path("/tmp"), [bubblewrap.CODE, *places])  # noqa: S108  # inside of the sandbox
     binds = [
         *_code(),
+        *brought,
         *binds,
         Bind(spec_file, bubblewrap.INPUT / "spec.json"),
         Bind(folder / "out", bubblewrap.OUTPUT, writable=True),
@@ -161,12 +163,22 @@ def _code() -> list[Bind]:
     ]
 
 
+def _plugins() -> tuple[list[Bind], list[Path]]:
+    """Return what brings plug-ins from outside of the interpreter's packages into a box, and where they are imported from there."""
+    binds, places = [], []
+    for number, (folder, names) in enumerate(plugins.outside().items()):
+        places.append(bubblewrap.PLUGINS / str(number))
+        binds += [Bind(folder / name, places[-1] / name) for name in sorted(names)]
+    return binds, places
+
+
 def _project() -> Path:
     return Path(governance.checks.__path__[0]).parents[1]
 
 
-def _environment(scratch: Path, code: Path | None = None) -> dict[str, str]:
+def _environment(scratch: Path, code: Iterable[Path] = ()) -> dict[str, str]:
     """Return the whole environment of a child: no secret of the worker is in it. code: where it imports from besides its packages."""
+    imported_from = os.pathsep.join(map(str, code))
     one_thread = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     return {
         **dict.fromkeys(one_thread, "1"),
@@ -175,7 +187,7 @@ def _environment(scratch: Path, code: Path | None = None) -> dict[str, str]:
         "TMPDIR": str(scratch),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
-        **({"PYTHONPATH": str(code)} if code else {}),
+        **({"PYTHONPATH": imported_from} if imported_from else {}),
         # Arrow's own allocator sets a GiB of addresses aside at its first use, which is half of the limit.
         "ARROW_DEFAULT_MEMORY_POOL": "system",
         "PYTHONDONTWRITEBYTECODE": "1",

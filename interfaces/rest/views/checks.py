@@ -12,14 +12,14 @@ from rest_framework.response import Response
 
 from governance import queries, reported
 from governance.models import CheckSource, CheckState
-from governance.queries import CheckRunRow
+from governance.queries import CheckKind, CheckRunRow
 from interfaces.rest import reads
 from interfaces.rest.authentication import actor_of
 from interfaces.rest.base import Endpoint, Input, Nothing, describe, read, read_query
 from interfaces.rest.idempotency import idempotent
 from interfaces.rest.paging import page
 from interfaces.rest.rendering import Listing
-from interfaces.rest.shapes import CheckKind, CheckRunSummary, MeasuredRow
+from interfaces.rest.shapes import CheckRunSummary, MeasuredRow
 from workflows.commands import evidence as evidence_commands
 from workflows.commands.reporting import report_check
 
@@ -73,7 +73,7 @@ class Checks(Endpoint):
     @describe("list_checks", response=list[CheckKind])
     def get(self, request: Request) -> Response:
         """List the checks that policies can ask for, each with the JSON Schema of its parameters."""
-        return Response(reads.check_kinds(actor_of(request)))
+        return Response(queries.check_kinds(actor_of(request)))
 
 
 class CheckRuns(Endpoint):

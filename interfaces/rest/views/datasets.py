@@ -158,7 +158,7 @@ class DatasetContractReport(Endpoint):
 
 
 class DataContractSchema(DocumentSchema):
-    name, schema_of = "data-contract-schema.json", CONTRACT_SCHEMA
+    name, schema_of = "data-contract-schema.json", staticmethod(lambda: CONTRACT_SCHEMA)
 
     @describe("read_data_contract_schema", response=ANY_OBJECT)
     def get(self, request: Request) -> HttpResponseBase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -17,9 +18,10 @@ from rest_framework.response import Response
 from core.canonical import digest
 from core.errors import NotFound
 from governance import queries
+from governance.check_schemas import policy_schema
 from governance.commands import policies as commands
 from governance.queries import BindingRow, ParametersHistory, ParametersRow, PolicyRow, RevisionRow
-from governance.schemas import BINDING_SCHEMA, PARAMETERS_SCHEMA, POLICY_SCHEMA
+from governance.schemas import BINDING_SCHEMA, PARAMETERS_SCHEMA
 from interfaces.rest.authentication import actor_of
 from interfaces.rest.base import Endpoint, Input, address_of, describe, read, read_query
 from interfaces.rest.idempotency import idempotent
@@ -183,16 +185,16 @@ class OneBinding(Endpoint):
 
 
 class DocumentSchema(Endpoint):
-    """A JSON Schema for editors, which send no credentials; it says nothing of this instance but its address."""
+    """A JSON Schema for editors, which send no credentials; of this instance it says its address and which checks are installed."""
 
     authentication_classes = ()
     permission_classes = ()
     name = ""
-    schema_of: dict[str, Any] = {}
+    schema_of: Callable[[], Mapping[str, Any]]
 
     def answer(self, request: Request) -> HttpResponseBase:
         """Return the schema under its own address, to be kept for an hour and asked for again by its digest."""
-        schema = {**self.schema_of, "$id": f"{settings.PUBLIC_URL}/api/v1/{self.name}"}
+        schema = {**type(self).schema_of(), "$id": f"{settings.PUBLIC_URL}/api/v1/{self.name}"}
         made = HttpResponse(encode(schema), content_type="application/json")
         made["Cache-Control"] = "public, max-age=3600"
         etag = f'"{digest(schema)}"'
@@ -205,7 +207,7 @@ ANY_OBJECT = {"type": "object", "additionalProperties": True}
 
 
 class PolicySchema(DocumentSchema):
-    name, schema_of = "policy-schema.json", POLICY_SCHEMA
+    name, schema_of = "policy-schema.json", staticmethod(policy_schema)
 
     @describe("read_policy_schema", response=ANY_OBJECT)
     def get(self, request: Request) -> HttpResponseBase:
@@ -214,7 +216,7 @@ class PolicySchema(DocumentSchema):
 
 
 class ParametersSchema(DocumentSchema):
-    name, schema_of = "parameters-schema.json", PARAMETERS_SCHEMA
+    name, schema_of = "parameters-schema.json", staticmethod(lambda: PARAMETERS_SCHEMA)
 
     @describe("read_parameters_schema", response=ANY_OBJECT)
     def get(self, request: Request) -> HttpResponseBase:
@@ -223,7 +225,7 @@ class ParametersSchema(DocumentSchema):
 
 
 class BindingSchema(DocumentSchema):
-    name, schema_of = "binding-schema.json", BINDING_SCHEMA
+    name, schema_of = "binding-schema.json", staticmethod(lambda: BINDING_SCHEMA)
 
     @describe("read_binding_schema", response=ANY_OBJECT)
     def get(self, request: Request) -> HttpResponseBase:

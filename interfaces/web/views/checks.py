@@ -1,4 +1,4 @@
-"""One run of a check, which every figure and number that it measured leads to."""
+"""What can be measured, and one run of a check, which every figure and number that it measured leads to."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ from core.errors import Conflict
 from governance import queries
 from interfaces.web import errors
 from interfaces.web.page import PageRequest, page
+from interfaces.web.pages import check_kinds as kinds_present
 from interfaces.web.pages import checks as present
 from workflows.commands import evidence as evidence_commands
+
+
+@require_safe
+@page
+def catalogue(request: PageRequest) -> HttpResponse:
+    """Show every check that policies can ask for, with what it takes."""
+    kinds = [kinds_present.kind(each) for each in queries.check_kinds(request.actor)]
+    return render(request, "checks/list.html", {"nav": "policies", "checks": kinds})
 
 
 @require_safe

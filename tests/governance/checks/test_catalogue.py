@@ -97,3 +97,20 @@ def test_the_schema_agrees_with_the_builder() -> None:
     assert validator.is_valid({"sensitive": ["sex", {"column": "age", "edges": [25]}]})
     for wrong in ({}, {"sensitive": []}, {"sensitive": ["sex"], "other": 1}, {"sensitive": ["sex"], "threshold": 2}):
         assert not validator.is_valid(wrong)
+
+
+def test_every_mistake_is_told_with_its_place() -> None:
+    given = {"slices": ["sex", {"column": "age", "edges": ["young"]}], "threshold": 2, "treshold": 1}
+    assert [each.path for each in catalogue.mistakes("performance", given)] == [
+        (("key", "treshold"),),
+        ("threshold",),
+        ("slices", 1, "edges", 0),
+    ]
+    assert [each.path for each in catalogue.mistakes("fairness", {})] == [()]
+    assert catalogue.mistakes("fairness", {}, frozenset({"sensitive"})) == []
+    assert [each.path for each in catalogue.mistakes("performance", {"task": "ranking"})] == [()]
+    assert catalogue.mistakes("performance", {"task": "ranking"}, frozenset({"query"})) == []
+
+
+def test_a_check_of_this_project_names_no_package() -> None:
+    assert {catalogue.package(name) for name in NAMES} == {""}

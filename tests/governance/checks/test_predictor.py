@@ -122,6 +122,44 @@ def test_rows_that_no_table_holds_are_the_data_sets_fault() -> None:
         Remote(io.BytesIO(), io.BytesIO()).predict(pd.DataFrame({"x": [1, "a", {}]}))
 
 
+@pytest.mark.parametrize(
+    "given, kind, expected",
+    [
+        ([1, 2], "double", np.array([1.0, 2.0])),
+        ([0.1, 2.0], "float", np.array([0.1, 2.0], dtype="float32")),
+        ([1, 2**31 - 1], "integer", np.array([1, 2**31 - 1], dtype="int32")),
+        ([1, 2**31], "integer", np.array([1, 2**31])),  # would not be the same number
+        ([1.0, 2.0], "long", np.array([1, 2])),
+        ([1.0, 2.5], "long", np.array([1.0, 2.5])),
+        ([1.0, np.nan], "long", np.array([1.0, np.nan])),
+        ([0, 1], "boolean", np.array([False, True])),
+        ([0, 2], "boolean", np.array([0, 2])),
+        ([7, 8], "string", np.array(["7", "8"], dtype=object)),
+        ([7.0, 8.0], "string", np.array([7.0, 8.0])),  # 7 or 7.0, nobody knows
+        (["2026-01-31"], "datetime", np.array(["2026-01-31"], dtype="datetime64[ns]")),
+        (["a", None], "string", np.array(["a", None], dtype=object)),
+        (["a"], "double", np.array(["a"], dtype=object)),
+    ],
+)
+def test_a_column_is_given_as_declared_unless_a_value_would_change(given: list[Any], kind: str, expected: Any) -> None:
+    cast = predictor._cast(pd.Series(given), kind).to_numpy()
+    assert (cast.dtype.kind, cast.dtype.itemsize) == (expected.dtype.kind, expected.dtype.itemsize)
+    pd.testing.assert_series_equal(pd.Series(cast), pd.Series(expected), check_dtype=False)
+
+
+def test_columns_that_are_neither_classes_nor_probabilities_are_refused() -> None:
+    rows = pd.DataFrame({"x": [1.0, 2.0]})
+    answers = {
+        "label and score": pd.DataFrame({"label": [0, 1], "score": [0.2, 0.7]}),
+        "probabilities": pd.DataFrame({"bad": [0.8, 0.3], "good": [0.2, 0.7]}),
+        "classes": pd.DataFrame({"1": [0.2, 9.0], "0": [0.8, 0.3], "rows": [1, 2]}),
+    }
+    with pytest.raises(ModelPredictFailed, match="columns label, score, which are neither"):
+        Model(Echo(answers["label and score"])).output(rows, ["0", "1"])
+    assert Model(Echo(answers["probabilities"])).output(rows, ["0", "1"]).tolist() == [[0.8, 0.2], [0.3, 0.7]]
+    assert Model(Echo(answers["classes"])).output(rows, ["0", "1"]).tolist() == [[0.8, 0.2], [0.3, 9.0]]
+
+
 def test_what_a_model_raises_is_told_with_its_kind(credit: Any, tmp_path: Path) -> None:
     with answering(tmp_path) as pipes, pytest.raises(ModelLoadFailed, match="MLmodel"):
         Model(Remote(*pipes))

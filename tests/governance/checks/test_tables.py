@@ -85,6 +85,17 @@ def test_batches_of_text_are_what_pandas_reads_as_a_whole(tmp_path: Path, name: 
     assert count_rows(path) == 7 and column_names(path) == list(COLUMNS)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 100])
+def test_columns_declared_as_texts_stay_as_they_are_written(tmp_path: Path, rows: int) -> None:
+    path = written(tmp_path, {"code": ["01", "1", "", "007"], "whole": ["01", "1", "2", "007"]})
+    whole = read_table(path, texts={"code", "absent"})
+    assert whole["code"].tolist()[:2] == ["01", "1"] and whole["code"].isna().tolist() == [False, False, True, False]
+    assert whole["whole"].tolist() == [1, 1, 2, 7]
+    for columns in (None, ["whole", "code"], ["whole"]):
+        joined = pd.concat(batches(path, columns, rows, texts={"code", "absent"}))
+        pd.testing.assert_frame_equal(joined, whole[columns or list(whole)], check_exact=True, check_index_type="equiv")
+
+
 TOKENS = [
     *["", "NA", "1", "-1", "+7", " 8 ", "007", "18446744073709551615", "9223372036854775808", "-9223372036854775809"],
     *[

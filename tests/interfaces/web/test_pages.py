@@ -93,6 +93,7 @@ def test_every_page_answers_every_role(scene: Scene, signed_in: Browser) -> None
         f"/lineage/?node=model_version:{MODEL}/1&direction=upstream&depth=3&as_of=2020-01-01&view=list",
         "/lineage/",
         "/policies/",
+        "/checks/",
         "/policies/credit-production/?revision=1",
     ]
     for person in (scene.ravi, scene.dana, scene.aude, scene.pat):
@@ -118,6 +119,7 @@ def test_an_outsider_sees_no_model_and_absent_and_hidden_look_alike(scene: Scene
     assert browser.get(f"/lineage/?node=model_version:{MODEL}/1").status_code == 404
     assert browser.get("/audit/").status_code == 403
     assert browser.get("/policies/").status_code == 403
+    assert browser.get("/checks/").status_code == 403
     hidden, absent = text(browser.get(f"/models/{MODEL}/")), text(browser.get("/models/no-such-model/"))
     assert hidden.count("or you may not see it") == absent.count("or you may not see it") == 1
 
@@ -163,6 +165,7 @@ def test_a_tag_or_an_alias_called_items_is_shown_like_any_other(scene: Scene, si
         ("aude", f"/lineage/?node=model_version:{MODEL}/1"),
         ("aude", "/audit/"),
         ("pat", "/policies/"),
+        ("pat", "/checks/"),
     ],
 )
 def test_a_page_takes_as_many_statements_for_much_as_for_little(

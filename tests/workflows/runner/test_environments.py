@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +226,29 @@ def test_a_requirement_that_cannot_be_had_is_named(built: Builder, tmp_path: Pat
     with pytest.raises(EnvironmentFailed, match=r"tabulate==0\.0\.0\.1") as failed:
         environments.provide(asked, built, lambda _: None)
     assert failed.value.code == "environment_failed" and not (built.folder / asked.digest / ".ready").exists()
+
+
+def test_mlflow_skinny_with_what_mlflow_brings_counts_as_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the image of the worker, which has no mlflow: the tests' environment has both."""
+    asked = environments.asked_by(model(tmp_path, f"mlflow=={version('mlflow')}\nnumpy\n"))
+    installed = {
+        "mlflow-skinny": version("mlflow-skinny"),
+        "numpy": "2",
+        "pandas": "3",
+        "pyarrow": "25",
+        "scikit-learn": "1.9",
+        "scipy": "1",
+    }
+
+    def found(name: str) -> str:
+        if name not in installed:
+            raise PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(environments, "version", found)
+    assert environments.unmet(asked) == []
+    installed["mlflow-skinny"] = "2.0"
+    assert environments.unmet(asked) == [f"mlflow=={version('mlflow')}"]
+    installed |= {"mlflow-skinny": version("mlflow")}
+    del installed["scipy"]
+    assert environments.unmet(asked) == [f"mlflow=={version('mlflow')}"]
