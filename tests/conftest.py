@@ -29,7 +29,7 @@ _LONGEST = (
         "tests/core/test_lost_worker.py",
     ),
     *("tests/fuzz", "tests/governance/test_sync.py", "tests/governance/test_calendars.py"),
-    "tests/browser/test_reviewing.py::test_no_situation_has_a_violation_or_scrolls_sideways",
+    "tests/browser/test_reviewing.py::test_no_situation",
     "tests/browser/test_registers.py",
     "tests/browser/test_access.py",
 )
