@@ -1,7 +1,7 @@
 """`python -m benchmarks.large_sets`: what memory and time a check takes on a large set, in the processes that a worker runs it in.
 
-A set of ten columns is generated, of which the model takes six; performance by slice and fairness run on it as Parquet and as CSV. Peaks are
-of resident memory (VmHWM). No server is needed.
+A set of ten columns is generated, of which the model takes six; performance by slice, fairness, and drift against the set itself run on it as
+Parquet and as CSV. Peaks are of resident memory (VmHWM). No server is needed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _FEATURES = ["income", "debt", "age", "tenure", "region", "employment"]
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "performance": {"slices": ["region", {"column": "age", "edges": [30, 50]}]},
     "fairness": {"sensitive": ["sex", {"column": "age", "edges": [30, 50]}], "intersections": [["sex", "age"]]},
+    "drift": {"reference": "applications"},
 }
 _BLOCK_ROWS = 250_000
 _LOOK_SECONDS = 0.05
@@ -146,6 +147,7 @@ def run(check: str, rows: Path, model: Path, limits: Limits, isolation: sandbox.
             {"check": check, "parameters": _PARAMETERS[check], "dataset": dataset, "seed": 0},
             model_dir=model,
             dataset_path=rows,
+            others={"applications": rows},
             limits=limits,
             isolation=isolation,
             heartbeat=beat,

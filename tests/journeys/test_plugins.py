@@ -54,7 +54,7 @@ outcome = sandbox.run(
     {"check": given["check"], "parameters": given["parameters"], "dataset": {"target": "y"}, "seed": 0},
     model_dir=Path(given["model"]),
     dataset_path=Path(given["rows"]),
-    others={"reference": Path(given["reference"])},
+    others={"training": Path(given["reference"])},
     limits=sandbox.Limits(),
     isolation=sandbox.Isolation(given["isolation"]),
     heartbeat=lambda _: True,

@@ -34,7 +34,7 @@ class ApprovalShift:
 
     def run(self, subject: Subject) -> Iterator[Result]:
         """Yield the two shares and their difference, a finding where the reference is small, and a table of values."""
-        reference = subject.other("reference")
+        reference = subject.other(self.reference)
         here = subject.decisions(self.threshold)
         there = subject.score(reference[list(subject.features.columns)]) >= self.threshold
         shift = float(here.mean() - there.mean())
