@@ -97,7 +97,7 @@ class Reader:
         for start in range(0, len(names), at_once):
             yield from self._read(names[start : start + at_once]).items()
 
-    def batches(self, names: Sequence[str], rows: int = ROWS_AT_ONCE, start: int = 0) -> Iterator[pd.DataFrame]:
+    def batches(self, names: Sequence[str], rows: int = ROWS_AT_ONCE, *, start: int = 0) -> Iterator[pd.DataFrame]:
         """Yield all rows of these columns, so many at a time; they are numbered on from batch to batch.
 
         start: how many rows to leave out, a multiple of `rows`.

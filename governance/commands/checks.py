@@ -204,7 +204,7 @@ def start_check(*, run_id: str, worker: str, isolation: str) -> CheckRun | None:
     actor is asked.
     """
     waiting = CheckRun.objects.filter(pk=run_id, state__in=UNFINISHED)
-    if CheckPartition.objects.filter(run_id=run_id).exists():  # it began when they were made
+    if CheckPartition.objects.filter(run__pk=run_id).exists():  # it began when they were made
         taken = waiting.update(state=CheckState.RUNNING, worker=worker, isolation=isolation)
     else:
         taken = waiting.update(

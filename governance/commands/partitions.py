@@ -32,12 +32,12 @@ def borders(rows: int, at_most: int) -> list[tuple[int, int]]:
 
 def are_open(run_id: str) -> bool:
     """Return whether a run waits for answers."""
-    return CheckPartition.objects.filter(run_id=run_id, answers=None).exists()
+    return CheckPartition.objects.filter(run__pk=run_id, answers=None).exists()
 
 
 def isolations(run_id: str) -> set[str]:
     """Return how the models were kept apart that answered for a run."""
-    return set(CheckPartition.objects.filter(run_id=run_id).values_list("isolation", flat=True))
+    return set(CheckPartition.objects.filter(run__pk=run_id).values_list("isolation", flat=True))
 
 
 def asks(run: CheckRun) -> str:
@@ -111,7 +111,7 @@ def keep_answers(*, partition_id: int, worker: str, answers: Received, said: Map
 
 def remove(run_id: str) -> None:
     """End the partitions of a run that has ended, in the caller's transaction: their jobs, their rows, and what was answered."""
-    rows = list(CheckPartition.objects.select_for_update().filter(run_id=run_id))
+    rows = list(CheckPartition.objects.select_for_update().filter(run__pk=run_id))
     for each in rows:
         jobs.cancel(key=f"check:{run_id}:{each.start}")
     CheckPartition.objects.filter(pk__in=[each.pk for each in rows]).delete()
