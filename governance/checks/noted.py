@@ -48,6 +48,12 @@ class Part:
     asks: str
 
 
+def borders(rows: int, at_most: int) -> list[tuple[int, int]]:
+    """Return where partitions of so many rows begin and end: of whole batches, so that the model is sent the same ones as in one piece."""
+    step = -(-at_most // ROWS_AT_ONCE) * ROWS_AT_ONCE
+    return [(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
 class Notes:
     """Writes answers to a file, up to so many bytes. Raises CheckError for more."""
 

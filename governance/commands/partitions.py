@@ -17,17 +17,11 @@ from artifacts.store import Received
 from core import jobs
 from core.models import Job, JobState
 from governance.checks import catalogue
-from governance.checks.model import ROWS_AT_ONCE
+from governance.checks.noted import borders
 from governance.models import AT_WORK, UNFINISHED, CheckPartition, CheckRun, CheckState
 
 SCORED = 0.6  # the share of a run's progress that asking the model is shown as
 _MOST_LOG = 8192
-
-
-def borders(rows: int, at_most: int) -> list[tuple[int, int]]:
-    """Return where partitions of so many rows begin and end: of whole batches, so that the model is sent the same ones as in one piece."""
-    step = -(-at_most // ROWS_AT_ONCE) * ROWS_AT_ONCE
-    return [(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
 def are_open(run_id: str) -> bool:
