@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -130,7 +131,16 @@ def collect_unreferenced(*, older_than: timedelta) -> int:
     gone = store().collect_abandoned(older_than)
     Upload.objects.filter(created_at__lt=timezone.now() - older_than).delete()  # its parts have no name then
     old = Blob.objects.filter(files__isnull=True, created_at__lt=timezone.now() - older_than).values_list("digest", flat=True)
-    for digest in list(old):
+    return gone + collect(list(old))
+
+
+def collect(digests: Iterable[str]) -> int:
+    """Remove those of these contents that nothing names; return how many.
+
+    Of any age: for contents that nobody else can be about to name.
+    """
+    gone = 0
+    for digest in digests:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
                 f"DELETE FROM artifacts_blob WHERE digest = %s AND NOT ({_named()})",

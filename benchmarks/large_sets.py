@@ -1,7 +1,9 @@
 """`python -m benchmarks.large_sets`: what memory and time a check takes on a large set, in the processes that a worker runs it in.
 
 A set of ten columns is generated, of which the model takes six; performance by slice, fairness, and drift against the set itself run on it as
-Parquet and as CSV. Peaks are of resident memory (VmHWM). No server is needed.
+Parquet and as CSV. Peaks are of resident memory (VmHWM). No server is needed. With --partition-rows the model is asked about so many rows at
+a time, as workers do it one after the other, and what it answered is measured together: what each part takes, and whether the numbers are
+those of one piece.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import processes
+from governance.checks import catalogue
+from governance.checks.noted import borders
 from workflows.runner import sandbox
 from workflows.runner.environments import Environment
 from workflows.runner.limits import Limits
@@ -132,8 +136,16 @@ class _Peaks:
                         self.megabytes[name] = max(peak, self.megabytes.get(name, 0.0))
 
 
-def run(check: str, rows: Path, model: Path, limits: Limits, isolation: sandbox.Isolation) -> Taken:
-    """Run a check on a set as a worker does, and note what its processes took."""
+def run(
+    check: str,
+    rows: Path,
+    model: Path,
+    limits: Limits,
+    isolation: sandbox.Isolation,
+    more: dict[str, Any] | None = None,
+    **given: Any,
+) -> Taken:
+    """Run a check on a set as a worker does, and note what its processes took. more, given: added to the spec, and handed to the sandbox."""
     told: list[float] = []
 
     def beat(progress: sandbox.Progress) -> bool:
@@ -144,16 +156,45 @@ def run(check: str, rows: Path, model: Path, limits: Limits, isolation: sandbox.
     dataset = {"target": "good", "favourable": 1, "name": "applications"}
     with peaks:
         outcome = sandbox.run(
-            {"check": check, "parameters": _PARAMETERS[check], "dataset": dataset, "seed": 0},
+            {"check": check, "parameters": _PARAMETERS[check], "dataset": dataset, "seed": 0, **(more or {})},
             model_dir=model,
             dataset_path=rows,
             others={"applications": rows},
             limits=limits,
             isolation=isolation,
             heartbeat=beat,
-            answering=Environment(Path(sys.executable), None, "the worker's own"),
+            **{"answering": Environment(Path(sys.executable), None, "the worker's own"), **given},
         )
     return Taken(outcome, peaks.megabytes, told)
+
+
+def run_in_partitions(
+    check: str, rows: Path, model: Path, limits: Limits, isolation: sandbox.Isolation, borders: list[tuple[int, int]]
+) -> tuple[list[Taken], Taken]:
+    """Ask the model about one partition after the other, then measure: return what each took, and what the measuring did."""
+    asks = catalogue.asks_rows(check, _PARAMETERS[check])
+    with tempfile.TemporaryDirectory(prefix="countersign-benchmark-") as folder:
+        taken, noted = [], [Path(folder) / f"answers-{start}" for start, _ in borders]
+        for (start, stop), path in zip(borders, noted, strict=True):
+            part = {"run": check, "start": start, "stop": stop, "asks": asks, "most_bytes": limits.file_bytes}
+            taken.append(run(check, rows, model, limits, isolation, {"part": part}, noted=path))
+        files = [{"start": start, "stop": stop} for start, stop in borders]
+        answers = {"answers": {"run": check, "files": files}}
+        return taken, run(check, rows, model, limits, isolation, answers, answers=noted, answering=None)
+
+
+def _told_of_partitions(check: str, rows: Path, model: Path, limits: Limits, given: argparse.Namespace, whole: Taken) -> bool:
+    """Print what partitions took beside one piece; return whether they failed or the numbers differ."""
+    cut = borders(given.rows, given.partition_rows)
+    parts, measured = run_in_partitions(check, rows, model, limits, sandbox.Isolation(given.isolation), cut)
+    seconds = [each.outcome.seconds for each in parts]
+    same = (measured.outcome.measurements, measured.outcome.tables) == (whole.outcome.measurements, whole.outcome.tables)
+    print(
+        f"    {len(cut)} partitions: {min(seconds):,.0f} to {max(seconds):,.0f} s each, measured in {measured.outcome.seconds:,.0f} s; "
+        f"the same numbers: {same} {measured.outcome.error_message}",
+        flush=True,
+    )
+    return not same
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -161,6 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.large_sets", description=__doc__)
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--memory-mib", type=int, default=Limits().memory_bytes >> 20, help="address space of each process")
+    parser.add_argument("--partition-rows", type=int, default=0, help="0: in one piece alone")
     parser.add_argument("--formats", default="parquet,csv")
     parser.add_argument("--isolation", choices=[each.value for each in sandbox.Isolation], default="bubblewrap")
     given = parser.parse_args(arguments)
@@ -181,6 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
                     f"{len(taken.outcome.measurements)} measurements {taken.outcome.error_message}",
                     flush=True,
                 )
+                if given.partition_rows and catalogue.asks_rows(check, _PARAMETERS[check]):
+                    failed |= _told_of_partitions(check, rows, model, limits, given, taken)
             rows.unlink()
     return int(failed)
 

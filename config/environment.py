@@ -78,6 +78,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "CHECK_LIGHT_MB", "integer", "256", "a check that reads a model's files alone is light up to this size of theirs, in MiB"
     ),
+    Variable(
+        "CHECK_PARTITION_ROWS",
+        "integer",
+        "0",
+        "a model is asked about a data set of more rows than this in partitions of so many, which any workers take up; rounded up to "
+        "batches of 50,000; 0: never",
+        0,
+    ),
     Variable("SANDBOX_WALL_SECONDS", "integer", "600", "wall-clock seconds one check may take"),
     Variable(
         "MODEL_ENVIRONMENTS",

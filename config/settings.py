@@ -239,6 +239,7 @@ JOB_QUEUES: dict[str, str] = {"webhooks.deliver": "webhooks"}
 # Check runs go where their resource class leads (governance.commands.checks), and are taken up by election (workflows.election).
 CHECK_QUEUES: dict[str, str] = {"light": "checks-light", "cpu": "checks-cpu", "gpu": "checks-gpu"}
 CHECK_LIGHT_BYTES: int = ENV["CHECK_LIGHT_MB"] * 1024 * 1024
+CHECK_PARTITION_ROWS: int = ENV["CHECK_PARTITION_ROWS"]
 CHECKS_PER_MODEL: int = ENV["CHECKS_PER_MODEL"]
 CHECKS_PER_TEAM: int = ENV["CHECKS_PER_TEAM"]
 CELERY_TIMEZONE = "UTC"

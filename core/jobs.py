@@ -40,6 +40,10 @@ class Retry(Exception):
     """What failed may succeed later: put the job back, with back-off, while attempts are left."""
 
 
+class Later(Exception):
+    """The job waits for something that its election knows of: put it back as if nobody had begun it."""
+
+
 def handler(name: str, *, elect: Elect | None = None) -> Callable[[Handler], Handler]:
     """Register the function that does jobs of this name. It takes the job's arguments as keywords and may run twice.
 
@@ -157,6 +161,11 @@ def _do(job_id: int, worker: str) -> None:
         try:
             _handlers[job.name](**job.arguments, lease=lease)
         except Cancelled:
+            return
+        except Later:
+            _mine(job, worker).update(
+                state=JobState.QUEUED, lease_until=None, worker="", nudged_at=None, attempts=F("attempts") - 1
+            )
             return
         except Retry as error:
             _put_back(job, worker, str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,14 +21,16 @@ from core.jobs import Lease
 from core.models import Job, JobState
 from governance.checks import catalogue
 from governance.commands import checks as check_commands
+from governance.commands import partitions
 from governance.commands.checks import CheckResult
-from governance.models import UNFINISHED, CheckRun, CheckState
+from governance.models import UNFINISHED, CheckPartition, CheckRun, CheckState
 from registry.models import DatasetVersion, ModelVersion
 from workflows.commands import findings
 from workflows.lifecycle import ADVANCE, EXECUTE, wake
 from workflows.models import PromotionRequest
 from workflows.runner import environments, sandbox, scratch
 from workflows.runner.environments import Builder, Environment, EnvironmentFailed
+from workflows.runner.limits import LOG_BYTES
 from workflows.runner.sandbox import Isolation, Limits, Outcome, Progress, Status
 
 log = logging.getLogger(__name__)
@@ -68,31 +70,43 @@ def builder() -> Builder:
 
 
 def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
-    """Measure a queued run and record the result. Safe to run twice: a finished run is left alone."""
+    """Measure a queued run and record the result. Safe to run twice: a finished run is left alone.
+
+    One that is to be asked about in partitions has these queued instead, and goes on from their answers when it is elected again. Raises
+    Later then.
+    """
     kept_apart = isolation()
-    run = check_commands.start_check(run_id=run_id, worker=worker, isolation=kept_apart.value)
+    if partitions.are_open(run_id):
+        raise jobs.Later
+    isolations = partitions.isolations(run_id) or {kept_apart.value}
+    weakest = Isolation.PROCESS if Isolation.PROCESS.value in isolations else kept_apart
+    run = check_commands.start_check(run_id=run_id, worker=worker, isolation=weakest.value)
     if run is None:
         return
     if missing := check_commands.without_result(run):
         message = f"It reads what {', '.join(missing)} measured, which ended without a result. Run the checks again."
-        _finish(run, worker, CheckResult(state=CheckState.ERROR, error_code="nothing_to_rest_on", error_message=message))
+        finish(run, worker, CheckResult(state=CheckState.ERROR, error_code="nothing_to_rest_on", error_message=message))
         return
+    if partitions.divide(run_id=run_id, worker=worker):
+        raise jobs.Later
+    scored = list(run.partitions.select_related("answers").order_by("start"))
     scratch.remove_abandoned()  # here, since only the hosts of checks have them
 
     def heartbeat(progress: Progress, state: CheckState = CheckState.RUNNING) -> bool:
+        done = partitions.SCORED + (1 - partitions.SCORED) * progress.done if scored else progress.done
         shown = check_commands.report_progress(
-            run_id=run_id, worker=worker, done=progress.done, text=progress.text, log=progress.log, state=state
+            run_id=run_id, worker=worker, done=done, text=progress.text, log=progress.log, state=state
         )
         return shown and lease.held()
 
     with scratch.folder() as folder:
         try:
-            prepared = _prepare(run, folder, lambda text: heartbeat(Progress(0.0, text), CheckState.PREPARING))
+            prepared = prepare(run, folder, lambda text: heartbeat(Progress(0.0, text), CheckState.PREPARING), asked=not scored)
         except EnvironmentFailed as error:
-            _finish(run, worker, CheckResult(CheckState.ERROR, error_code=error.code, error_message=error.message))
+            finish(run, worker, failed(error))
             return
         outcome = sandbox.run(
-            _spec(run),
+            {**spec(run), "answers": _answers(run, scored)},
             model_dir=prepared.model,
             dataset_path=prepared.dataset,
             limits=limits(),
@@ -102,43 +116,73 @@ def run_check(*, run_id: str, worker: str, lease: Lease) -> None:
             answering=prepared.answering,
             asks_again=catalogue.asks_again(run.check_name),
             champion=prepared.champion,
+            answers=[answers_file(each, folder) for each in scored],
         )
     if not lease.held():
         raise jobs.Cancelled
-    _finish(run, worker, _result(outcome, prepared))
+    finish(run, worker, result(outcome, prepared.said() | _said_of(scored), "".join(each.log for each in scored)))
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """What lies ready for a run. champion: the files of what it is compared with, and what answers for them."""
+class Prepared:
+    """What lies ready for a run. champion: the files of what it is compared with, and what answers for them, if anything is to."""
 
     model: Path | None
     dataset: Path | None
     others: Mapping[str, Path]
     answering: Environment | None
-    champion: tuple[Path, Environment] | None
+    champion: tuple[Path, Environment | None] | None
 
     def said(self) -> dict[str, str]:
         """Return which environments answered, as evidence names them."""
         said = {"model environment": self.answering.said} if self.answering else {}
-        return said | ({"champion environment": self.champion[1].said} if self.champion else {})
+        other = self.champion[1] if self.champion else None
+        return said | ({"champion environment": other.said} if other else {})
 
 
-def _prepare(run: CheckRun, folder: Path, tell: Callable[[str], object]) -> _Prepared:
-    """Lay out files and provide environments. Raises EnvironmentFailed."""
+def prepare(run: CheckRun, folder: Path, tell: Callable[[str], object], *, asked: bool = True) -> Prepared:
+    """Lay out files and provide environments, if a model is to be asked. Raises EnvironmentFailed."""
+
+    def environment(files: Path) -> Environment | None:
+        return environments.provide(environments.asked_by(files), builder(), tell) if asked else None
+
     model = _model_files(run.version, folder / "model") if catalogue.needs_model(run.check_name) else None
     champion = answering = None
     if model is not None and catalogue.asks_model(run.check_name):
-        answering = environments.provide(environments.asked_by(model), builder(), tell)
+        answering = environment(model)
         if run.compared_with is not None:
             files = _model_files(run.compared_with, folder / "champion")
-            champion = (files, environments.provide(environments.asked_by(files), builder(), tell))
+            champion = (files, environment(files))
     others = {
         name: _dataset_file(other, folder / f"other-{number}")
         for number, (name, other) in enumerate(check_commands.further_datasets(run).items())
     }
     dataset = _dataset_file(run.dataset_version, folder / "data") if run.dataset_version else None
-    return _Prepared(model, dataset, others, answering, champion)
+    return Prepared(model, dataset, others, answering, champion)
+
+
+def _answers(run: CheckRun, scored: Sequence[CheckPartition]) -> dict[str, Any] | None:
+    """Return what stands for the models of a run that was asked about in partitions, without the places of the files."""
+    if not scored:
+        return None
+    return {"run": str(run.pk), "files": [{"start": each.start, "stop": each.stop} for each in scored]}
+
+
+def answers_file(partition: CheckPartition, folder: Path) -> Path:
+    """Put the answers to a partition there."""
+    path = folder / f"answers-to-rows-{partition.start + 1}-to-{partition.stop}"
+    assert partition.answers_id is not None
+    materialise(store(), partition.answers_id, path)
+    return path
+
+
+def _said_of(scored: Sequence[CheckPartition]) -> dict[str, str]:
+    """Return which environments answered about partitions, and how many these were, as evidence names them."""
+    if not scored:
+        return {}
+    names = sorted({name for each in scored for name in each.said})
+    said = {name: "; ".join(sorted({each.said[name] for each in scored if name in each.said})) for name in names}
+    return {**said, "partitions": f"{len(scored)}, of {scored[0].stop - scored[0].start:,} rows or what was left"}
 
 
 def settle_orphans() -> int:
@@ -146,6 +190,9 @@ def settle_orphans() -> int:
     before = timezone.now() - timedelta(seconds=_GRACE)
     busy = Job.objects.filter(state__in=[JobState.QUEUED, JobState.RUNNING])
     count = 0
+    for run in partitions.stranded():
+        _orphaned(run)
+        count += 1
     working = set(busy.filter(name=check_commands.RUN_CHECK).values_list("key", flat=True))
     for run in CheckRun.objects.filter(state__in=UNFINISHED, created_at__lt=before):
         if f"check:{run.pk}" not in working:
@@ -178,7 +225,8 @@ def _dataset_file(dataset: DatasetVersion, path: Path) -> Path:
     return path
 
 
-def _spec(run: CheckRun) -> dict[str, Any]:
+def spec(run: CheckRun) -> dict[str, Any]:
+    """Return what the measuring process is told of a run."""
     dataset = run.dataset_version
     return {
         "check": run.check_name,
@@ -189,7 +237,13 @@ def _spec(run: CheckRun) -> dict[str, Any]:
     }
 
 
-def _result(outcome: Outcome, prepared: _Prepared) -> CheckResult:
+def failed(error: EnvironmentFailed) -> CheckResult:
+    """Return the result of a run whose model cannot be asked."""
+    return CheckResult(CheckState.ERROR, error_code=error.code, error_message=error.message)
+
+
+def result(outcome: Outcome, said: Mapping[str, str], log_before: str = "") -> CheckResult:
+    """Return what came of a run. said: which environments answered. log_before: what was printed by those that asked before."""
     found = [asdict(row) for row in outcome.findings]
     measured = outcome.status is Status.COMPLETED
     return CheckResult(
@@ -199,12 +253,13 @@ def _result(outcome: Outcome, prepared: _Prepared) -> CheckResult:
         measurements=[asdict(row) for row in outcome.measurements],
         findings=found,
         tables=[asdict(row) for row in outcome.tables],
-        environment={**outcome.environment, **prepared.said()},
-        log=outcome.log_tail,
+        environment={**outcome.environment, **said},
+        log=(log_before + outcome.log_tail)[-LOG_BYTES:],
     )
 
 
-def _finish(run: CheckRun, worker: str, result: CheckResult) -> None:
+def finish(run: CheckRun, worker: str, result: CheckResult) -> None:
+    """Keep the result of a run that is this worker's, and wake the requests that wait for it."""
     with transaction.atomic():
         finished = check_commands.finish_check(actor=SYSTEM, run_id=str(run.pk), worker=worker, result=result)
         if finished is None:
@@ -218,4 +273,4 @@ def _finish(run: CheckRun, worker: str, result: CheckResult) -> None:
 def _orphaned(run: CheckRun) -> None:
     CheckRun.objects.filter(pk=run.pk, state=CheckState.QUEUED).update(state=CheckState.PREPARING, worker=run.worker)
     message = "The worker was lost, or failed again and again, while it carried out this check. Run the checks again."
-    _finish(run, run.worker, CheckResult(state=CheckState.ERROR, error_code="worker_lost", error_message=message))
+    finish(run, run.worker, CheckResult(state=CheckState.ERROR, error_code="worker_lost", error_message=message))

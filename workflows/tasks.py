@@ -16,7 +16,7 @@ from core.errors import Conflict
 from governance import ledger
 from governance.commands.checks import RUN_CHECK
 from webhooks import delivery, fanout
-from workflows import checking, election, mail, printing
+from workflows import checking, election, mail, partitioning, printing
 from workflows.commands import break_glass, execution, inbox, re_reviews, waivers
 from workflows.commands import requests as request_commands
 from workflows.lifecycle import ADVANCE, EXECUTE
@@ -150,9 +150,12 @@ def revert_break_glass(*, break_glass_id: int, **_: Any) -> None:
 
 
 @jobs.handler(RUN_CHECK, elect=election.next_check)
-def run_check(*, run_id: str, lease: jobs.Lease, **_: Any) -> None:
-    """Measure a check run."""
-    checking.run_check(run_id=run_id, worker=worker_name(), lease=lease)
+def run_check(*, run_id: str, lease: jobs.Lease, partition_id: int | None = None, **_: Any) -> None:
+    """Measure a check run, or ask the model about one of its partitions."""
+    if partition_id is None:
+        checking.run_check(run_id=run_id, worker=worker_name(), lease=lease)
+    else:
+        partitioning.score(partition_id=partition_id, worker=worker_name(), lease=lease)
 
 
 @jobs.handler(mail.BUNDLE)

@@ -79,7 +79,10 @@ class Check(Protocol):
     with the version in the place that is asked for `compares: ClassVar[bool] = True` (`subject.champion`). One that reads the model card
     says `reads_card: ClassVar[bool] = True` (`subject.card`, `subject.earlier_card`), and is asked for again when the card changes; one
     that reads what the other checks of its policy measured `reads_measurements: ClassVar[bool] = True` (`subject.measured`), and begins
-    when these have ended. One that needs a graphics processor says `resource_class: ClassVar[str] = "gpu"`.
+    when these have ended. One that needs a graphics processor says `resource_class: ClassVar[str] = "gpu"`. One that asks the model (and
+    the champion) nothing but its answers to all rows of the evaluation set, in their order, says which in `asks_rows`, a ClassVar or a
+    property: `probabilities` (and predictions of a model that gives none), `predictions`, or `both`. A large set may then be asked
+    about in partitions, on several machines.
     """
 
     name: ClassVar[str]

@@ -83,6 +83,14 @@ def asks_again(name: str) -> bool:
     return bool(getattr(available().get(name), "asks_again", False))
 
 
+def asks_rows(name: str, given: Mapping[str, Any]) -> str:
+    """Return what a check with these parameters asks about each row, if it asks nothing else (see ``Check``); otherwise ""."""
+    try:
+        return str(getattr(build(name, given), "asks_rows", ""))
+    except ValueError:
+        return ""  # the run itself ends with this error, in words
+
+
 def needs_model(name: str) -> bool:
     """Return whether a check reads the model's files; of one that is not installed here nobody knows, and it gets them."""
     check = available().get(name)

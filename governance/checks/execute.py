@@ -3,7 +3,8 @@
 `python -m governance.checks.execute SPEC_JSON OUT_DIR [NAME:READ_FD:WRITE_FD ...]`. SPEC_JSON is a file with {check, parameters, model_dir,
 champion_dir, dataset: {path, target, favourable, name} or null, others: {name: path}, seed, card: {section: text}, earlier_card:
 {section: text}, measured: [{check, run, metric, slice, value, ci_low, ci_high}]}. OUT_DIR receives `progress.jsonl`, and at the end `result.json`, moved
-into place in one step. The descriptors lead to predictors, of the `model`, of the same model `again`, and of the `champion`: no code of a
+into place in one step. With part: {run, start, stop, asks, most_bytes} nothing is measured: the models are asked about these rows, and
+OUT_DIR receives their `answers` (see ``noted``). With answers: {run, files: [{path, start, stop}]} these stand for the models. The descriptors lead to predictors, of the `model`, of the same model `again`, and of the `champion`: no code of a
 model runs here, so it cannot write the result.
 The exit status is 0 when a result was written, whatever it says.
 """
@@ -27,12 +28,14 @@ from typing import Any
 from governance.checks import catalogue
 from governance.checks.base import Cell, CheckError, Finding, Measurement, NotApplicable, Result, SiblingMeasurement, Table
 from governance.checks.model import Predictor, Remote
+from governance.checks.noted import Noted, Notes, Part, Replayed, note
 from governance.checks.subject import DatasetSpec, Subject
 
 LONGEST_TEXT = 2000
 _LONGEST = {"method": 300, "location": 1500}  # what the register keeps
 MOST_ROWS = 5000
 MOST_RESULTS = 10_000
+ANSWERS = "answers"
 _VERSION_DONE = 0.6
 _PACKAGES = ("mlflow", "mlflow-skinny", "scikit-learn", "skops", "numpy", "pandas", "scipy", "picklescan")
 
@@ -62,7 +65,10 @@ def execute(spec: Mapping[str, Any], out_dir: Path, predictors: Mapping[str, Pre
     error: dict[str, str] | None = None
     skipped = False
     try:
-        results = _run(spec, progress, predictors)
+        if spec.get("part"):
+            _note(spec, progress, predictors, out_dir / ANSWERS)
+        else:
+            results = _run(spec, progress, _replayed(spec) or predictors)
     except CheckError as cause:
         skipped = isinstance(cause, NotApplicable)
         error = {"code": cause.code, "message": cause.message[:LONGEST_TEXT]}
@@ -87,6 +93,23 @@ def _run(spec: Mapping[str, Any], progress: Progress, predictors: Mapping[str, P
         if len(results) > MOST_RESULTS:
             raise CheckError("too_many_results", f"The check gave more than {MOST_RESULTS} results. Use fewer slices.")
     return results
+
+
+def _note(spec: Mapping[str, Any], progress: Progress, predictors: Mapping[str, Predictor], path: Path) -> None:
+    """Write down what the models answer to some of the rows."""
+    most_bytes = spec["part"]["most_bytes"]
+    part = Part(**{name: value for name, value in spec["part"].items() if name != "most_bytes"})
+    with path.open("xb") as file:
+        note(_subject(spec, progress, predictors), part, Notes(file, most_bytes, part))
+
+
+def _replayed(spec: Mapping[str, Any]) -> dict[str, Predictor]:
+    """Return what gives noted answers again in the place of the models, if there are any."""
+    given = spec.get("answers")
+    if not given:
+        return {}
+    noted = Noted([(Path(each["path"]), each["start"], each["stop"]) for each in given["files"]], given["run"])
+    return {of: Replayed(noted, of) for of in ("model", "champion")}
 
 
 def _subject(spec: Mapping[str, Any], progress: Progress, predictors: Mapping[str, Predictor]) -> Subject:

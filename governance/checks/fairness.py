@@ -46,6 +46,7 @@ class Fairness:
     needs_model: ClassVar[bool] = True
     needs_dataset: ClassVar[bool] = True
     compares: ClassVar[bool] = True
+    asks_rows: ClassVar[str] = "probabilities"
 
     sensitive: tuple[str | Feature, ...] = field(
         metadata={"minItems": 1, "description": "Columns, or numbers cut into bands, that form the groups."}

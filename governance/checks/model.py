@@ -53,7 +53,7 @@ class Remote:
         import numpy as np
         import pandas as pd
 
-        parts = [self._values(*self._ask(*_request("predict", part)), len(part)) for part in _parts(rows)]
+        parts = [predicted(*self.answer("predict", part), len(part)) for part in _parts(rows)]
         columns = parts[0][1]
         if any(names != columns for _, names in parts):
             raise ModelPredictFailed("it names its columns differently from one part of the rows to the next")
@@ -67,7 +67,7 @@ class Remote:
         tables: list[np.ndarray] = []
         known = None
         for part in _parts(rows):
-            header, content = self._ask(*_request("probabilities", part))
+            header, content = self.answer("probabilities", part)
             classes = header.get("classes", "")
             if classes is None and not tables:
                 return None
@@ -76,13 +76,17 @@ class Remote:
             if tables and classes != known:
                 raise ModelPredictFailed("it knows different classes from one part of the rows to the next")
             known = classes
-            tables.append(self._values(header, content, len(part))[0])
+            tables.append(predicted(header, content, len(part))[0])
         assert known is not None
         return known, np.concatenate(tables)
 
     def example(self) -> None:
         """Have the example scored there."""
         self._ask({"op": "example"})
+
+    def answer(self, op: str, rows: pd.DataFrame) -> tuple[dict[str, Any], bytes]:
+        """Return what is answered to `predict` or `probabilities` of these rows, as it came: see ``predictor``."""
+        return self._ask(*_request(op, rows))
 
     def _ask(self, request: dict[str, Any], rows: bytes = b"") -> tuple[dict[str, Any], bytes]:
         try:
@@ -97,25 +101,25 @@ class Remote:
             raise _failure(error)
         return header, content
 
-    @staticmethod
-    def _values(header: dict[str, Any], content: bytes, rows: int) -> tuple[np.ndarray, list[str] | None]:
-        """Return the answered values and the names of their columns, if they have any. Raises ModelPredictFailed for what is neither."""
-        import numpy as np
 
-        shape, dtype, columns = header.get("shape"), header.get("dtype"), header.get("columns")
-        if not (isinstance(shape, list) and len(shape) in (1, 2) and all(type(n) is int and n >= 0 for n in shape)):
-            raise ModelPredictFailed(f"it returned the shape {shape!r} for {rows} rows")
-        if columns is not None and not (_are_texts(columns) and shape[1:] == [len(columns)]):
-            raise ModelPredictFailed("its columns and their names differ in number")
-        size = math.prod(shape)
-        if isinstance(dtype, str) and dtype in _NUMBERS and size * np.dtype(dtype).itemsize == len(content):
-            return np.frombuffer(content, dtype=dtype).reshape(shape), columns
-        given = header.get("values")
-        if not isinstance(given, list) or len(given) != size or not all(isinstance(v, str | int | float | None) for v in given):
-            raise ModelPredictFailed("its answer cannot be read")
-        values = np.empty(size, dtype=object)
-        values[:] = given
-        return values.reshape(shape), columns
+def predicted(header: dict[str, Any], content: bytes, rows: int) -> tuple[np.ndarray, list[str] | None]:
+    """Return the answered values and the names of their columns, if they have any. Raises ModelPredictFailed for what is neither."""
+    import numpy as np
+
+    shape, dtype, columns = header.get("shape"), header.get("dtype"), header.get("columns")
+    if not (isinstance(shape, list) and len(shape) in (1, 2) and all(type(n) is int and n >= 0 for n in shape)):
+        raise ModelPredictFailed(f"it returned the shape {shape!r} for {rows} rows")
+    if columns is not None and not (_are_texts(columns) and shape[1:] == [len(columns)]):
+        raise ModelPredictFailed("its columns and their names differ in number")
+    size = math.prod(shape)
+    if isinstance(dtype, str) and dtype in _NUMBERS and size * np.dtype(dtype).itemsize == len(content):
+        return np.frombuffer(content, dtype=dtype).reshape(shape), columns
+    given = header.get("values")
+    if not isinstance(given, list) or len(given) != size or not all(isinstance(v, str | int | float | None) for v in given):
+        raise ModelPredictFailed("its answer cannot be read")
+    values = np.empty(size, dtype=object)
+    values[:] = given
+    return values.reshape(shape), columns
 
 
 class Model:

@@ -70,6 +70,11 @@ class Performance:
         if not self.cutoffs or min(self.cutoffs) < 1:
             raise ValueError(f"'cutoffs' must be whole numbers from 1, got {list(self.cutoffs)}")
 
+    @property
+    def asks_rows(self) -> str:
+        """What the model is asked about each row (see ``Check``)."""
+        return {"multiclass": "both", "regression": "predictions"}.get(self.task, "probabilities")
+
     def run(self, subject: Subject) -> Iterator[Result]:
         """Yield measurements for the whole set, then for each slice, then tables, then the comparison with the champion."""
         answers = self._ask(subject)

@@ -97,14 +97,19 @@ class Reader:
         for start in range(0, len(names), at_once):
             yield from self._read(names[start : start + at_once]).items()
 
-    def batches(self, names: Sequence[str], rows: int = ROWS_AT_ONCE) -> Iterator[pd.DataFrame]:
-        """Yield all rows of these columns, so many at a time; they are numbered on from batch to batch."""
+    def batches(self, names: Sequence[str], rows: int = ROWS_AT_ONCE, *, start: int = 0) -> Iterator[pd.DataFrame]:
+        """Yield all rows of these columns, so many at a time; they are numbered on from batch to batch.
+
+        start: how many rows to leave out, a multiple of `rows`.
+        """
         if self._frame is not None:
-            for start in range(0, len(self._frame), rows):
-                yield self._frame.iloc[start : start + rows][list(names)]
+            for first in range(start, len(self._frame), rows):
+                yield self._frame.iloc[first : first + rows][list(names)]
             return
         # A table of no columns would have no rows.
-        for batch in tables.batches(self.path, list(names) or self.names[:1], rows, name=self.name, texts=self.texts):
+        for batch in tables.batches(
+            self.path, list(names) or self.names[:1], rows, name=self.name, texts=self.texts, start=start
+        ):
             yield batch if names else batch[[]]
 
     def rows(self, places: np.ndarray, names: Sequence[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,21 +50,23 @@ def read_table(path: Path, columns: Sequence[str] | None = None, *, name: str = 
 
 
 def batches(
-    path: Path, columns: Sequence[str] | None, rows: int, *, name: str = "", texts: Collection[str] = ()
+    path: Path, columns: Sequence[str] | None, rows: int, *, name: str = "", texts: Collection[str] = (), start: int = 0
 ) -> Iterator[pd.DataFrame]:
     """Yield so many rows at a time, the last time what is left; concatenated, they equal ``read_table`` to the last type and value.
+
+    start: how many rows to leave out, a multiple of `rows`; the batches are those that would come after these.
 
     Memory is that of one batch, and of one row group's or record batch's column where a file has very large ones. Rows are numbered on
     from batch to batch. Raises the same as ``read_table``.
     """
     called = name or path.name
-    start = 0
+    reached = start
     with _reading(called):
-        for frame in _source(path, columns, called, texts).batches(rows):
-            frame.index = _numbers(start, len(frame))
-            start += len(frame)
+        for frame in _source(path, columns, called, texts).batches(rows, start):
+            frame.index = _numbers(reached, len(frame))
+            reached += len(frame)
             yield frame
-    if not start:
+    if reached == start:
         raise UnsuitableData(f"The data set {called} has no rows.")
 
 
@@ -136,7 +138,7 @@ class _Csv:
         declared = dict.fromkeys(self._texts, str)
         return self._ordered(pd.read_csv(self._path, usecols=self._wanted, low_memory=False, dtype=declared))
 
-    def batches(self, rows: int) -> Iterator[pd.DataFrame]:
+    def batches(self, rows: int, start: int) -> Iterator[pd.DataFrame]:
         settled = _settled(self._path, *_state(self._path))
         kinds = {
             column: Kind.TEXT if column in self._texts else settled[column]
@@ -149,7 +151,8 @@ class _Csv:
         if literal:
             beside = _chunks(self._path, rows, usecols=literal, dtype=str, na_filter=False)
         main = _chunks(self._path, rows, usecols=self._wanted, dtype=forced | dict.fromkeys(texts, str))
-        for frame, as_written in zip(main, beside, strict=False):
+        # Only the parser knows where a row ends, so what comes before is parsed too.
+        for frame, as_written in islice(zip(main, beside, strict=False), start // rows, None):
             for column, kind in kinds.items():
                 if kind is Kind.LITERAL_TEXT and as_written is not None:
                     frame[column] = as_written[column]
@@ -237,10 +240,10 @@ class _Columnar:
         chosen = self._chosen()
         return _to_frame(pyarrow.Table.from_batches(list(self._record_batches(chosen, None)), self._schema(chosen)), self._stored)
 
-    def batches(self, rows: int) -> Iterator[pd.DataFrame]:
+    def batches(self, rows: int, start: int) -> Iterator[pd.DataFrame]:
         chosen = self._chosen()
         missing, values = self._survey(chosen)
-        for table in _regrouped(self._record_batches(chosen, rows), self._schema(chosen), rows):
+        for table in _regrouped(self._record_batches(chosen, rows, start), self._schema(chosen), rows):
             frame = _to_frame(_with_dictionaries(table, values), self._stored)
             for position, column in enumerate(chosen):
                 if column in missing:
@@ -283,8 +286,8 @@ class _Columnar:
     def _read_schema(self) -> Any:
         raise NotImplementedError
 
-    def _record_batches(self, chosen: list[str], rows: int | None) -> Iterator[Any]:
-        """Yield the record batches with these columns in this order, about so many rows each where that can be had."""
+    def _record_batches(self, chosen: list[str], rows: int | None, start: int = 0) -> Iterator[Any]:
+        """Yield the record batches with these columns in this order, from this row on, about so many rows each where that can be had."""
         raise NotImplementedError
 
 
@@ -299,13 +302,14 @@ class _Parquet(_Columnar):
 
         return parquet.read_schema(self._path)
 
-    def _record_batches(self, chosen: list[str], rows: int | None) -> Iterator[Any]:
+    def _record_batches(self, chosen: list[str], rows: int | None, start: int = 0) -> Iterator[Any]:
         from pyarrow import parquet
 
         # Through a small buffer, or a row group's columns would be in memory before their first row is.
         with parquet.ParquetFile(self._path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
-            for batch in file.iter_batches(batch_size=rows or _SETTLE_ROWS, columns=chosen):
-                yield batch.select(chosen)
+            groups, skipped = _groups_from(start, [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)])
+            read = file.iter_batches(batch_size=rows or _SETTLE_ROWS, row_groups=groups, columns=chosen)
+            yield from _after(start - skipped, (batch.select(chosen) for batch in read))
 
     def _known_missing(self, name: str) -> bool | None:
         from pyarrow import parquet
@@ -330,11 +334,11 @@ class _Arrow(_Columnar):
         with self._opened() as reader:
             return reader.schema
 
-    def _record_batches(self, chosen: list[str], rows: int | None) -> Iterator[Any]:
+    def _record_batches(self, chosen: list[str], rows: int | None, start: int = 0) -> Iterator[Any]:
         with self._opened() as reader:
             is_file = hasattr(reader, "get_batch")
-            for batch in map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader:
-                yield batch.select(chosen)
+            read = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
+            yield from _after(start, (batch.select(chosen) for batch in read))
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -366,6 +370,24 @@ def _to_frame(table: Any, stored: Any) -> pd.DataFrame:
         table = table.replace_schema_metadata({"pandas": json.dumps({**described, "index_columns": []})})
     frame: pd.DataFrame = table.to_pandas()
     return frame
+
+
+def _groups_from(start: int, sizes: list[int]) -> tuple[list[int], int]:
+    """Return the row groups that hold this row and those after it, and how many rows the others before it have."""
+    skipped = 0
+    for first, size in enumerate(sizes):
+        if skipped + size > start:
+            return list(range(first, len(sizes))), skipped
+        skipped += size
+    return [], skipped
+
+
+def _after(rows: int, record_batches: Iterator[Any]) -> Iterator[Any]:
+    """Leave out so many rows of what comes."""
+    for batch in record_batches:
+        if rows < batch.num_rows:
+            yield batch.slice(rows) if rows else batch
+        rows = max(0, rows - batch.num_rows)
 
 
 def _regrouped(record_batches: Iterator[Any], schema: Any, rows: int) -> Iterator[Any]:

@@ -19,6 +19,7 @@ from core.errors import Conflict, Invalid, NotFound
 from governance import results
 from governance.checks import catalogue, parameters
 from governance.checks.base import Check
+from governance.commands import partitions
 from governance.evidence import NO_CARD
 from governance.facts import REPORTED
 from governance.models import (
@@ -26,6 +27,7 @@ from governance.models import (
     GRAVE,
     MEASURED,
     UNFINISHED,
+    CheckPartition,
     CheckRun,
     CheckState,
     Measurement,
@@ -201,9 +203,18 @@ def start_check(*, run_id: str, worker: str, isolation: str) -> CheckRun | None:
     It is prepared first: files are laid out, an environment is built. The job's lease decides who works; this only follows it, so no
     actor is asked.
     """
-    taken = CheckRun.objects.filter(pk=run_id, state__in=UNFINISHED).update(
-        state=CheckState.PREPARING, worker=worker, isolation=isolation, started_at=timezone.now(), progress=0.0, progress_text=""
-    )
+    waiting = CheckRun.objects.filter(pk=run_id, state__in=UNFINISHED)
+    if CheckPartition.objects.filter(run__pk=run_id).exists():  # it began when they were made
+        taken = waiting.update(state=CheckState.RUNNING, worker=worker, isolation=isolation)
+    else:
+        taken = waiting.update(
+            state=CheckState.PREPARING,
+            worker=worker,
+            isolation=isolation,
+            started_at=timezone.now(),
+            progress=0.0,
+            progress_text="",
+        )
     if not taken:
         return None
     return CheckRun.objects.select_related(
@@ -268,6 +279,7 @@ def cancel_check(*, actor: Actor, run_id: str) -> CheckRun:
     if not cancelled:
         raise Conflict("This check run has ended; there is nothing to cancel.", code="check_ended")
     jobs.cancel(key=f"check:{run.pk}")
+    partitions.remove(str(run.pk))
     audit.record(
         actor,
         Event.CHECK_CANCELLED,
@@ -317,6 +329,7 @@ def finish_check(*, actor: Actor, run_id: str, worker: str, result: CheckResult)
     )
     if not finished:
         return None
+    partitions.remove(run_id)
     run = CheckRun.objects.select_related("version__model", "dataset_version__dataset").get(pk=run_id)
     if result.state in MEASURED:
         found.write(run)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from artifacts.models import Blob
 from core.models import Job
 from registry.models import DatasetVersion, ModelVersion
 
@@ -99,6 +100,27 @@ class CheckRun(models.Model):
             )
         ]
         indexes = [models.Index(fields=["version", "check_name", "-created_at"], name="check_run_of_version")]
+
+
+class CheckPartition(models.Model):
+    """Rows of the evaluation set, from start to before stop, that a run asks about in a job of its own. Gone when the run has ended.
+
+    ``answers`` is what was answered, None as long as it is open; the run goes on when none is. ``said``: which environments answered.
+    """
+
+    run = models.ForeignKey(CheckRun, on_delete=models.CASCADE, related_name="partitions", db_index=False)
+    start = models.BigIntegerField()
+    stop = models.BigIntegerField()
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    worker = models.CharField(max_length=120, blank=True, default="")
+    isolation = models.CharField(max_length=20, blank=True, default="")
+    progress = models.FloatField(default=0.0)  # fraction in [0, 1]
+    log = models.TextField(blank=True, default="")
+    said = models.JSONField(default=dict)
+    answers = models.ForeignKey(Blob, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "start"], name="one_partition_per_start")]
 
 
 class Measurement(models.Model):

@@ -266,7 +266,7 @@ def test_the_newest_card_of_the_versions_before_is_read_besides(dana: User, gove
     write_card(actor=actor(dana), model_name="m", version=2, sections={**RIGHT, "intended_use": "Another one."})
     run = run_of(ask(dana, later))
     assert run.earlier_card == governed.cards.get()
-    given: dict[str, Any] = checking._spec(run)
+    given: dict[str, Any] = checking.spec(run)
     assert given["card"]["intended_use"] == "Another one." and given["earlier_card"] == RIGHT
     assert "measured" not in given
 

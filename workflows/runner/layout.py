@@ -31,12 +31,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the measuring process reads besides the spec. others: further data sets by name. champion_dir: files to compare with."""
+    """What the measuring process reads besides the spec. others: further data sets by name. champion_dir: files to compare with.
+
+    answers: what was noted of the models' answers, in the order of the files in the spec.
+    """
 
     model_dir: Path | None
     dataset_path: Path | None
     others: Mapping[str, Path]
     champion_dir: Path | None = None
+    answers: tuple[Path, ...] = ()
 
     def boxed(self) -> tuple[Inputs, list[Bind]]:
         """Return where they lie inside of a box, and what brings them there."""
@@ -52,6 +56,7 @@ class Inputs:
             inside(self.dataset_path, "data", self.dataset_path.name) if self.dataset_path else None,
             {name: inside(path, "others", path.name) for name, path in self.others.items()},
             inside(self.champion_dir, "champion") if self.champion_dir else None,
+            tuple(inside(path, "answers", path.name) for path in self.answers),
         )
         return moved, binds
 
@@ -145,7 +150,10 @@ def predicting(folder: Path, respondent: Respondent, isolation: Isolation, limit
 
 
 def _with_paths(spec: Mapping[str, Any], seen: Inputs) -> dict[str, Any]:
-    dataset = spec.get("dataset")
+    dataset, answers = spec.get("dataset"), spec.get("answers")
+    if answers:
+        files = [{**each, "path": str(path)} for each, path in zip(answers["files"], seen.answers, strict=True)]
+        spec = {**spec, "answers": {**answers, "files": files}}
     return {
         **spec,
         "model_dir": str(seen.model_dir) if seen.model_dir else None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ MOST_FINDINGS = 10_000
 MOST_TABLES = 50
 MOST_ROWS = 5000
 _PROGRESS_TAIL_BYTES = 4096
+_BLOCK_BYTES = 1 << 20
 
 # As long as the columns of the register are, at most.
 _Name = Annotated[str, msgspec.Meta(max_length=200)]
@@ -196,12 +198,35 @@ def read_progress(path: Path) -> Progress | None:
     return None
 
 
+def take(path: Path, target: Path, limit_bytes: int) -> None:
+    """Copy a file that the child wrote to a new one, without reading what is in it. Raises InvalidResult if there is no plain file."""
+    with _opened(path, limit_bytes) as opened:
+        if opened is None:
+            raise InvalidResult(f"there is no {path.name}")
+        descriptor, size = opened
+        with target.open("xb") as file:
+            for start in range(0, size, _BLOCK_BYTES):
+                file.write(_read_all(descriptor, start, min(size, start + _BLOCK_BYTES)))
+
+
 def _read(path: Path, limit_bytes: int, tail_bytes: int = 0) -> bytes | None:
     """Return the bytes of a plain file; never of a link, nor of a pipe, which would keep us waiting."""
+    with _opened(path, limit_bytes) as opened:
+        if opened is None:
+            return None
+        descriptor, size = opened
+        # The child may still be writing: never read more than what was measured.
+        return _read_all(descriptor, max(0, size - tail_bytes) if tail_bytes else 0, size)
+
+
+@contextmanager
+def _opened(path: Path, limit_bytes: int) -> Iterator[tuple[int, int] | None]:
+    """Yield the descriptor of a plain file and its length, or None if there is no file. Raises InvalidResult for anything else."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None
+        yield None
+        return
     except OSError as cause:
         raise InvalidResult(f"{path.name} cannot be opened as a plain file ({cause.strerror})") from cause
     try:
@@ -210,9 +235,7 @@ def _read(path: Path, limit_bytes: int, tail_bytes: int = 0) -> bytes | None:
             raise InvalidResult(f"{path.name} is not a plain file")
         if status.st_size > limit_bytes:
             raise InvalidResult(f"{path.name} is larger than {limit_bytes} bytes")
-        start = max(0, status.st_size - tail_bytes) if tail_bytes else 0
-        # The child may still be writing: never read more than what was measured.
-        return _read_all(descriptor, start, status.st_size)
+        yield descriptor, status.st_size
     finally:
         os.close(descriptor)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from governance.checks.execute import ANSWERS
 from workflows.runner import layout, results, scratch
 from workflows.runner.bubblewrap import Detection, detect
 from workflows.runner.child import Child, End
@@ -43,14 +44,17 @@ def run(
     others: Mapping[str, Path] = MappingProxyType({}),
     answering: Environment | None = None,
     asks_again: bool = False,
-    champion: tuple[Path, Environment] | None = None,
+    champion: tuple[Path, Environment | None] | None = None,
+    answers: Sequence[Path] = (),
+    noted: Path | None = None,
 ) -> Outcome:
     """Run the check that `spec` describes and return how it ended; never raises for what the child does.
 
     spec: {check, parameters, dataset: {target, favourable, name} or null, seed}; the paths are filled in here.
     others: where further data sets lie, by the names that the parameters give them. answering: the environment that the model answers from;
     without one it cannot be asked. asks_again: another fresh process answers for the model too. champion: the files of the version to
-    compare with, and its environment.
+    compare with, and its environment. answers: files of noted answers, which stand for the models. noted: where to put the answers that a spec
+    with a part asks for; there is a file once the run has completed.
     heartbeat: called about once a second with the latest progress; False cancels the run. What it raises stops the child
     and is raised again. Bubblewrap that does not work is an error: a run is never moved to a weaker isolation.
     """
@@ -61,20 +65,28 @@ def run(
         asked = []
         if model_dir is not None and answering is not None:
             asked += [Respondent(name, model_dir, answering) for name in (["model", "again"] if asks_again else ["model"])]
-        if champion is not None:
-            asked.append(Respondent("champion", *champion))
+        if champion is not None and champion[1] is not None:
+            asked.append(Respondent("champion", champion[0], champion[1]))
         with ExitStack() as open_here:
             pipes = {each.name: open_here.enter_context(Pipes()) for each in asked}
-            inputs = Inputs(model_dir, dataset_path, others, champion[0] if champion else None)
+            inputs = Inputs(model_dir, dataset_path, others, champion[0] if champion else None, tuple(answers))
             measuring = layout.measuring(folder, spec, inputs, isolation, limits, pipes)
             soon = dataset_path is not None
             predicting = {
                 each.name: layout.predicting(folder, each, isolation, limits, pipes[each.name], soon=soon) for each in asked
             }
-            watch = _Watch(measuring, predicting, limits, heartbeat, started)
+            most = 2 * limits.result_bytes + (8 << 20) + (limits.file_bytes if noted is not None else 0)
+            watch = _Watch(measuring, predicting, limits, heartbeat, started, most)
             open_here.close()
             ended = watch.until_the_end()
-        return _outcome(ended, folder / "out", isolation, limits, started)
+        outcome = _outcome(ended, folder / "out", isolation, limits, started)
+        if noted is None or outcome.status is not Status.COMPLETED:
+            return outcome
+        try:
+            results.take(folder / "out" / ANSWERS, noted, limits.file_bytes)
+        except results.InvalidResult as cause:
+            return _failure(Status.ERROR, "invalid_result", isolation, limits, started, log=outcome.log_tail, detail=str(cause))
+        return outcome
 
 
 @dataclass(frozen=True)
@@ -90,9 +102,16 @@ class _Watch:
     """Starts the processes and keeps looking at them until the measuring one has ended, or stops them for a reason."""
 
     def __init__(
-        self, measuring: Job, predicting: Mapping[str, Job], limits: Limits, heartbeat: Heartbeat, started: float
+        self,
+        measuring: Job,
+        predicting: Mapping[str, Job],
+        limits: Limits,
+        heartbeat: Heartbeat,
+        started: float,
+        most_written: int,
     ) -> None:
         self._limits = limits
+        self._most_written = most_written
         self._heartbeat = heartbeat
         self._deadline = started + limits.wall_seconds
         self._next_beat = started
@@ -138,7 +157,7 @@ class _Watch:
             for each in self._children:
                 each.look()
         out = self._folder / "out"
-        if _bytes_in(out) > 2 * self._limits.result_bytes + (8 << 20) or self._scratch_bytes() > self._limits.file_bytes:
+        if _bytes_in(out) > self._most_written or self._scratch_bytes() > self._limits.file_bytes:
             return "output_limit"
         progress = results.read_progress(out / "progress.jsonl") or Progress(0.0, "Starting")
         return "" if self._heartbeat(replace(progress, log=_printed(each.log for each in self._children))) else "cancelled"

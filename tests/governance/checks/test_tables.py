@@ -70,6 +70,11 @@ def same(path: Path, columns: list[str] | None, rows: int, whole: pd.DataFrame) 
     pd.testing.assert_frame_equal(joined, whole, check_exact=True, check_index_type="equiv")
     for column in whole.columns:
         assert [type(each) for each in joined[column]] == [type(each) for each in whole[column]], column
+    for number in range(1, len(parts)):
+        for later, expected in zip(batches(path, columns, rows, start=number * rows), parts[number:], strict=True):
+            pd.testing.assert_frame_equal(later, expected, check_exact=True)
+        if rows == 1 and number == 3:
+            break
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 100])
