@@ -37,9 +37,8 @@ def dataset_uses(actor: Actor, name: str) -> list[DatasetUse]:
     access.require(actor, Permission.DATASET_READ)
     found = []
     for policy in queries.policies(actor):
-        bindings = [*policy.bindings, *policy.to_come]
-        compiled = compile_policy(policy.revisions[0].document) if bindings and policy.revisions else None
-        for binding in bindings if compiled is not None else []:
+        for binding in [*policy.bindings, *policy.to_come]:
+            compiled = compile_policy(policy.revisions[0].document)
             values = compiled.effective(binding.parameters)
             for check in (request.resolved(values) for request in compiled.checks):
                 found += [

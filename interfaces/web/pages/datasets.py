@@ -21,7 +21,7 @@ from registry.datasets import DatasetSummary, DatasetVersionSummary
 
 MOST_COLUMNS = 500
 _MOST_VALUES = 20
-_KEPT = {True: Status("pass", "Kept"), False: Status("fail", "Broken"), None: Status("wait", "No contract then")}
+_KEPT = {True: Status("pass", "Kept"), False: Status("fail", "Broken"), None: Status("wait", "None")}
 _RULES = {
     "present": "The column is there",
     "type": "Type",
@@ -146,7 +146,7 @@ def _as_revision(row: ContractRevision) -> Revision:
 
 def _column(rules: ColumnRules) -> ColumnLine:
     if rules.max_missing is not None:
-        missing = f"at most {rules.max_missing:.4g} of the rows"
+        missing = f"at most {100 * rules.max_missing:.4g}% of the rows"
     else:
         missing = "allowed" if rules.nullable else "none"
     return ColumnLine(rules.name, rules.type, missing, _span(rules.min, rules.max), _values(rules), rules.unique)
@@ -216,19 +216,31 @@ def _broken(each: Violation) -> BrokenRule:
 
 @dataclass(frozen=True)
 class UseLine:
-    """A check of a bound policy that measures on the data set."""
+    """What a policy has measured on the data set where a binding puts it in force. version: in words, of the data set."""
 
-    row: DatasetUse
+    policy: str
+    binding: str
     mode: Status
+    to_come: bool
+    checks: tuple[str, ...]
     version: str
-    note: str
 
 
-def use_line(row: DatasetUse) -> UseLine:
-    """Return a use as the list shows it."""
-    _, _, number = row.reference.partition("@v")
-    notes = ("to come" if row.state == "to_come" else "", "reported by a pipeline" if row.source == "reported" else "")
-    return UseLine(row, words.mode(row.mode), f"v{number}" if number else "the newest", ", ".join(filter(None, notes)))
+def use_lines(uses: Iterable[DatasetUse]) -> tuple[UseLine, ...]:
+    """Return the checks that measure on a data set, together where one binding asks for them."""
+    together: dict[tuple[str, str, str, str, str], list[str]] = {}
+    for use in uses:
+        check = f"{use.check} (reported)" if use.source == "reported" else use.check
+        together.setdefault((use.policy, use.binding, use.mode, use.state, use.reference), []).append(check)
+    return tuple(
+        UseLine(policy, binding, words.mode(mode), state == "to_come", tuple(dict.fromkeys(checks)), _version(reference))
+        for (policy, binding, mode, state, reference), checks in together.items()
+    )
+
+
+def _version(reference: str) -> str:
+    _, _, number = reference.partition("@v")
+    return f"v{number}" if number else "the newest version"
 
 
 @dataclass(frozen=True)

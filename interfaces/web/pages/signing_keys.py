@@ -41,4 +41,4 @@ class Revoked:
 
 def revoked(events: list[AuditEventRow]) -> Revoked | None:
     """Return what the record says of a key's end, or None if it did not end before its time."""
-    return Revoked(events[0].actor, str(events[0].body.get("reason") or "")) if events else None
+    return Revoked(events[0].actor, str(events[0].body["details"]["reason"])) if events else None

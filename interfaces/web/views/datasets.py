@@ -64,7 +64,7 @@ def dataset(request: PageRequest, name: str) -> HttpResponse:
         "versions": [present.version_line(version, known) for version in row.versions[:_VERSIONS]],
         "left_out": max(0, len(row.versions) - _VERSIONS),
         "contract": present.contract_page(revisions, revision=_number(request, "revision"), against=_number(request, "against")),
-        "uses": [present.use_line(use) for use in dataset_uses(actor, name)] if actor.grants(Permission.POLICY_READ) else None,
+        "uses": present.use_lines(dataset_uses(actor, name)) if actor.grants(Permission.POLICY_READ) else None,
         "runs": present.run_lines(runs),
         "may_publish": actor.grants(Permission.DATASET_REGISTER),
     }
