@@ -273,6 +273,13 @@ def test_no_register_scrolls_sideways(scene: Scene, opened: Window, sign_in: Sig
             if (needed := page.evaluate("document.documentElement.scrollWidth")) > width:
                 wide[f"{path} at {width} px"] = needed
     assert wide == {}
+    page = windows["pat"]
+    for width in (820, 1000, 1215, 1217):
+        page.set_viewport_size({"width": width, "height": 740})
+        places, tools = page.locator(".bar nav ul").bounding_box(), page.locator(".bar .tools").bounding_box()
+        assert places and tools
+        beside = places["x"] + page.evaluate("document.querySelector('.bar nav ul').scrollWidth") <= tools["x"]
+        assert beside or places["y"] >= tools["y"] + tools["height"], f"the places lie under the search at {width} px"
 
 
 def test_mistakes_in_a_document_and_in_fields_are_no_violation_either(scene: Scene, opened: Window, sign_in: SignIn) -> None:
