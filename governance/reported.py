@@ -58,6 +58,17 @@ class SigningKeyRow:
     state: str
 
 
+@dataclass(frozen=True)
+class SignedRow:
+    """A report whose signature a key verified."""
+
+    run_id: UUID
+    check: str
+    model: str
+    version: int
+    verified_at: datetime
+
+
 def reports_of(runs: Iterable[CheckRun]) -> dict[Any, ReportRow]:
     """Return the reports of those runs that were reported, by the run's id; two statements, none if no run was."""
     ids = [run.pk for run in runs if run.source == CheckSource.REPORTED]
@@ -101,6 +112,16 @@ def signing_key(actor: Actor, key_id: str, *, now: datetime) -> SigningKeyRow:
     if found is None:
         raise NotFound(f"There is no signing key {key_id!r}.")
     return _key(found, now)
+
+
+def signed_with(actor: Actor, key_id: str, *, limit: int) -> list[SignedRow]:
+    """Return the latest reports that a key verified, of models that the actor may see, newest first. Raises Denied."""
+    access.require(actor, Permission.AUDIT_READ)
+    rows = access.visible(actor, Attestation.objects.filter(key__key_id=key_id), Permission.MODEL_READ, "run__version__model")
+    return [
+        SignedRow(row.run_id, row.run.check_name, row.run.version.model.name, row.run.version.number, row.verified_at)
+        for row in rows.select_related("run__version__model").order_by("-verified_at", "-pk")[:limit]
+    ]
 
 
 def _signature(row: Attestation) -> SignatureRow:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from artifacts.models import Blob
 from artifacts.sources import open_source
@@ -127,23 +128,24 @@ def register_source(*, actor: Actor, source: str, format: str = "", **asked: Any
         return register_dataset(actor=actor, stream=stream, format=form, origin=source, **asked)
 
 
-def datasets(actor: Actor) -> list[DatasetSummary]:
-    """Return every data set, by name. Raises Denied."""
+def datasets(actor: Actor, *, text: str = "", after: str = "", limit: int | None = None) -> list[DatasetSummary]:
+    """Return the data sets by name: all, or the first so many after a name. text: found in the name. Raises Denied."""
     access.require(actor, Permission.DATASET_READ)
-    versions: dict[int, list[DatasetVersionSummary]] = defaultdict(list)
-    for row in DatasetVersion.objects.select_related("dataset", "blob", "created_by", "report").order_by("-number"):
-        versions[row.dataset_id].append(_summary(row))
-    return [
-        DatasetSummary(
-            name=row.name,
-            description=row.description,
-            closed=row.closed,
-            created_by=row.created_by.username if row.created_by else "",
-            created_at=row.created_at,
-            versions=versions[row.pk],
-        )
-        for row in Dataset.objects.select_related("created_by").order_by("name")
-    ]
+    rows = Dataset.objects.all()
+    if text:
+        rows = rows.filter(name__icontains=text)
+    if after:
+        rows = rows.filter(name__gt=after)
+    return _summaries(rows.order_by("name")[:limit])
+
+
+def dataset(actor: Actor, name: str) -> DatasetSummary:
+    """Return one data set with its versions. Raises Denied, NotFound."""
+    access.require(actor, Permission.DATASET_READ)
+    found = _summaries(Dataset.objects.filter(name=name))
+    if not found:
+        raise NotFound(f"There is no data set {name!r}.")
+    return found[0]
 
 
 def dataset_version(actor: Actor, reference: str) -> DatasetVersionSummary:
@@ -270,6 +272,25 @@ def _check_target(table: Table, target: str) -> None:
     if target not in names:
         shown = ", ".join(names[:50]) + (" and more" if len(names) > 50 else "")
         raise Invalid(f"There is no column {target!r} that could be the target; the columns are {shown}.", columns=names[:1000])
+
+
+def _summaries(rows: QuerySet[Dataset]) -> list[DatasetSummary]:
+    found = list(rows.select_related("created_by"))
+    versions: dict[int, list[DatasetVersionSummary]] = defaultdict(list)
+    of_them = DatasetVersion.objects.filter(dataset__in=[row.pk for row in found])
+    for row in of_them.select_related("dataset", "blob", "created_by", "report").order_by("-number"):
+        versions[row.dataset_id].append(_summary(row))
+    return [
+        DatasetSummary(
+            name=row.name,
+            description=row.description,
+            closed=row.closed,
+            created_by=row.created_by.username if row.created_by else "",
+            created_at=row.created_at,
+            versions=versions[row.pk],
+        )
+        for row in found
+    ]
 
 
 def _summary(row: DatasetVersion) -> DatasetVersionSummary:

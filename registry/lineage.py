@@ -229,6 +229,11 @@ def walk(
     )
 
 
+def known(keys: Iterable[str]) -> set[str]:
+    """Return those of these keys that have a node, so that a page leads to no graph that is not there."""
+    return set(LineageNode.objects.filter(key__in=list(keys)).values_list("key", flat=True))
+
+
 def _find(key: str) -> LineageNode | None:
     kind, _, rest = key.partition(":")
     if kind == NodeKind.MODEL_VERSION and not rest.split("/")[0].isdigit():

@@ -38,7 +38,7 @@ def register_key(
     now = timezone.now()
     begins = valid_from or now
     if valid_to <= max(begins, now):
-        raise Invalid("A key must be valid for some time to come: valid_to is past, or not after valid_from.")
+        raise Invalid("A key must be valid for some time to come: valid_to is past, or not after valid_from.", code="never_valid")
     try:
         with transaction.atomic():
             made = SigningKey.objects.create(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from django import forms
@@ -31,10 +31,12 @@ def posted(
     said: str | Callable[[T], str],
     to: Callable[[T], HttpResponse],
     again: Again,
+    at: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     """Run a command with what a form holds, say so and go on; else show the page again with what was wrong.
 
     said: what to tell when it is done, empty for nothing. to: where to go then. A refusal that names fields of the form is shown at them.
+    at: the field that a refusal is about, by the refusal's code; it is shown there and nowhere else.
     """
     if not form.is_valid():
         return again(status=422, form=form, problem=None)
@@ -43,6 +45,9 @@ def posted(
     except DomainError as error:
         errors.record(request, error)
         problem = errors.problem(error)
+        if at and error.code in at:
+            form.add_error(at[error.code], error.message)
+            return again(status=problem.status, form=form, problem=None)
         for field, text in dict(error.details.get("answers") or {}).items():
             if field in form.fields:
                 form.add_error(field, f"{text[:1].upper()}{text[1:]}.")

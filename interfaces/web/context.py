@@ -35,15 +35,18 @@ class Destination:
     key: str
 
 
-_EVERYONE = (
+_PLACES = (
     Destination("requests", "Requests", "web:requests", "i"),
     Destination("models", "Models", "web:models", "m"),
+    Destination("datasets", "Data sets", "web:datasets", "d"),
     Destination("risk", "Risk", "web:waivers", "r"),
     Destination("operations", "Operations", "web:re-reviews", "o"),
     Destination("lineage", "Lineage", "web:lineage", "l"),
+    Destination("policies", "Policies", "web:policies", "p"),
+    Destination("audit", "Audit log", "web:audit", "a"),
 )
-_POLICIES = Destination("policies", "Policies", "web:policies", "p")
-_AUDIT = Destination("audit", "Audit log", "web:audit", "a")
+# The others are for everyone, and show what each may see.
+_NEEDS = {"datasets": Permission.DATASET_READ, "policies": Permission.POLICY_READ, "audit": Permission.AUDIT_READ}
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -65,8 +68,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 def destinations(actor: Actor) -> tuple[Destination, ...]:
     """Return where this person can go."""
-    more = ((_POLICIES, Permission.POLICY_READ), (_AUDIT, Permission.AUDIT_READ))
-    return _EVERYONE + tuple(place for place, permission in more if actor.grants(permission))
+    return tuple(place for place in _PLACES if place.name not in _NEEDS or actor.grants(_NEEDS[place.name]))
 
 
 def own_places(actor: Actor) -> tuple[tuple[str, str], ...]:
@@ -74,6 +76,8 @@ def own_places(actor: Actor) -> tuple[tuple[str, str], ...]:
     places = [("Standing in, and mail", "web:delegations")]
     if actor.grants(Permission.AUDIT_READ) or actor.grants(Permission.ACCOUNT_MANAGE):
         places.append(("Conflicting rights", "web:conflicts"))
+    if actor.grants(Permission.AUDIT_READ):
+        places.append(("Signing keys", "web:signing-keys"))
     if actor.grants(Permission.WEBHOOK_MANAGE):
         places.append(("Webhooks", "web:webhooks"))
     return tuple(places)

@@ -1,4 +1,4 @@
-"""What people may fill in on the registers of risk, operations, policies, people and webhooks, and what is said of mistakes."""
+"""What people may fill in on the registers of risk, operations, policies, signing keys, people and webhooks, and what is said of mistakes."""
 
 from __future__ import annotations
 
@@ -146,6 +146,38 @@ class Comment(forms.Form):
     """Why something is done."""
 
     comment = long_text("Why", "Say why: it stays on record.", hint="It stays on record.")
+
+
+class NewSigningKey(forms.Form):
+    """A public key that a service account signs its reports with."""
+
+    name = line("Name", "Give it a name: it is shown beside what it signed.", most=100)
+    owner = line("Service account", "Name the service account that signs with it.", most=150, names="accounts")
+    valid_from = day("Valid from", hint="From when this day begins, UTC; empty for now.")
+    valid_to = day("Valid until", "Give the day on which it ends.", hint="It ends when this day begins, UTC.")
+    public_key = forms.CharField(
+        label="Public key",
+        max_length=5000,
+        help_text="As PEM: Ed25519, or ECDSA on the curve P-256. Never the private key.",
+        widget=forms.Textarea(attrs={"rows": 5, "class": "code", "spellcheck": "false"}),
+        error_messages={"required": "Paste the public key, from BEGIN to END."},
+    )
+
+    def asked(self) -> dict[str, Any]:
+        """Return what the command takes."""
+        given = self.cleaned_data
+        begins = given["valid_from"]
+        return {
+            **{name: given[name] for name in ("name", "owner", "public_key")},
+            "valid_from": begin_of(begins) if begins else None,
+            "valid_to": begin_of(given["valid_to"]),
+        }
+
+
+class Revocation(forms.Form):
+    """Why a key ends before its time."""
+
+    reason = long_text("Why", "Say why: what was signed with the key is judged by it.", hint="It stays on record.", rows=2)
 
 
 # Risk.

@@ -1,12 +1,16 @@
-"""The addresses of the registers: risk, operations, policies, people and webhooks."""
+"""The addresses of the registers: data sets, risk, operations, policies, signing keys, people and webhooks."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from interfaces.web.views import checks, operations, people, policies, risk, webhooks
+from interfaces.web.views import checks, datasets, operations, people, policies, risk, signing_keys, webhooks
 
 urlpatterns = [
+    path("datasets/", datasets.datasets, name="datasets"),
+    path("datasets/<str:name>/", datasets.dataset, name="dataset"),
+    path("datasets/<str:name>/contract", datasets.contract, name="dataset-contract"),
+    path("datasets/<str:name>/versions/<int:number>/", datasets.version, name="dataset-version"),
     path("waivers/", risk.waivers, name="waivers"),
     path("waivers/new", risk.waiver_new, name="waiver-new"),
     path("waivers/<int:waiver_id>/", risk.waiver, name="waiver"),
@@ -34,6 +38,8 @@ urlpatterns = [
     path("policies/<str:name>/", policies.policy, name="policy"),
     path("policies/<str:name>/simulate", policies.simulate, name="policy-simulate"),
     path("bindings/<str:name>/end", policies.binding_end, name="binding-end"),
+    path("signing-keys/", signing_keys.signing_keys, name="signing-keys"),
+    path("signing-keys/<str:key_id>/", signing_keys.signing_key, name="signing-key"),
     path("delegations/", people.delegations, name="delegations"),
     path("delegations/mail", people.mail, name="mail"),
     path("delegations/<int:delegation_id>/end", people.delegation_end, name="delegation-end"),

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, time, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from core import commands as core_commands
 from core.access import Actor
 from core.models import AuditEvent, User
 from governance import ledger
 from governance.commands.policies import bind_policy, publish_parameters, publish_policy
+from governance.commands.signing_keys import register_key, revoke_key
 from governance.questionnaire import bundled, compile_questionnaire
 from registry import commands as registry_commands
+from registry.dataset_contracts import publish_contract
+from registry.datasets import register_dataset
 from tests.browser.looking import faults, violations
 from tests.cast import actor, person
 from tests.interfaces.web.conftest import MODEL, PASSWORD, POLICIES, Scene
 from tests.interfaces.web.test_operations_pages import AGAIN
 from tests.interfaces.web.test_risk_pages import WAIVABLE, asking
+from tests.signing import new_key, pem
 from webhooks import commands as webhook_commands
 from webhooks.models import DeliveryAttempt, WebhookDelivery
 from workflows.commands import break_glass, calendar, re_reviews
@@ -32,6 +39,14 @@ from workflows.commands.delegations import create_delegation
 pytestmark = pytest.mark.browser
 Window = Callable[..., Page]
 SignIn = Callable[[Page, User], None]
+
+CONTRACT = """\
+kind: DataContract
+columns:
+- {name: age, type: integer, nullable: false, min: 18, max: 120}
+- {name: town, type: string, nullable: false, pattern: '[a-z]+', unique: true}
+- {name: y, type: integer, allowed: [0, 1]}
+"""
 
 
 @dataclass
@@ -45,6 +60,7 @@ class Filled:
     closed: int
     emergencies: tuple[int, int, int]  # waiting, in force, over
     endpoint: int
+    key: str
 
 
 def filled(scene: Scene) -> Filled:
@@ -132,10 +148,25 @@ def filled(scene: Scene) -> Filled:
         DeliveryAttempt.objects.create(
             delivery=row, status_code=500 if n % 2 else 204, duration_ms=41, error="It answered 500." if n % 2 else ""
         )
+    loans(pat, "age,town,y\n30,rome,1\n40,bern,0\n")
+    publish_contract(actor=pat, name="loans 2026", document=CONTRACT)
+    loans(pat, "age,town,y\n17,oslo,1\n12,,7\n", contract="warn")
+    publish_contract(actor=pat, name="loans 2026", document=CONTRACT.replace("18", "21"))
+    core_commands.ensure_user(actor=pat, username="load-bot", roles=["pipeline"], service_of="rosa")
+    key = register_key(
+        actor=pat, name="nightly", public_key=pem(new_key()), owner="load-bot", valid_to=timezone.now() + timedelta(days=9)
+    )
+    revoke_key(actor=pat, key_id=key.key_id, reason="The runner was replaced, and its disk was not wiped.")
     create_delegation(actor=ravi, delegate="rosa", ends_at=timezone.now() + timedelta(days=9), reason="On leave until the 30th")
     person("both", "reviewer", "platform-admin")
     people = {name: getattr(scene, name) for name in ("dana", "ravi", "rosa", "aude", "pat")} | {"mark": mark, "iris": iris}
-    return Filled(people, waiting.pk, in_force, opened.pk, closed.pk, emergencies, endpoint.pk)
+    return Filled(people, waiting.pk, in_force, opened.pk, closed.pk, emergencies, endpoint.pk, key.key_id)
+
+
+def loans(pat: Actor, content: str, **given: Any) -> None:
+    """Register a version of a data set."""
+    stream = io.BytesIO(content.encode())
+    register_dataset(actor=pat, name="loans 2026", stream=stream, format="csv", target="y", **given)
 
 
 def _emergencies(scene: Scene, iris: Actor, ivo: Actor) -> tuple[int, int, int]:
@@ -198,6 +229,13 @@ def pages(scene: Scene, world: Filled) -> Iterator[tuple[str, str]]:
     yield "ravi", "/delegations/"
     yield "pat", "/delegations/"
     yield "aude", "/conflicts/"
+    yield "pat", "/datasets/"
+    yield "ravi", "/datasets/german-credit-validation/"
+    yield "pat", "/datasets/loans%202026/"
+    yield "pat", "/datasets/loans%202026/versions/2/"
+    yield "pat", "/datasets/loans%202026/contract"
+    yield "pat", "/signing-keys/"
+    yield "pat", f"/signing-keys/{world.key}/"
     yield "pat", "/webhooks/"
     yield "pat", f"/webhooks/{world.endpoint}/"
 
@@ -213,6 +251,13 @@ def test_no_register_has_a_violation_or_scrolls_sideways(scene: Scene, opened: W
         windows[who].goto(path)
         found |= {f"{path} for {who}, {where}": what for where, what in faults(windows[who])}
     assert found == {}
+    page = windows["pat"]
+    for width in (820, 1000, 1215, 1217):
+        page.set_viewport_size({"width": width, "height": 740})
+        places, tools = page.locator(".bar nav ul").bounding_box(), page.locator(".bar .tools").bounding_box()
+        assert places and tools
+        beside = places["x"] + page.evaluate("document.querySelector('.bar nav ul').scrollWidth") <= tools["x"]
+        assert beside or places["y"] >= tools["y"] + tools["height"], f"the places lie under the search at {width} px"
 
 
 def test_mistakes_in_a_document_and_in_fields_are_no_violation_either(scene: Scene, opened: Window, sign_in: SignIn) -> None:

@@ -11,7 +11,6 @@ from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.errors import NotFound
 from interfaces.rest.authentication import actor_of
 from interfaces.rest.base import Endpoint, Input, address_of, describe, read, read_query
 from interfaces.rest.idempotency import idempotent
@@ -117,10 +116,7 @@ class OneDataset(Endpoint):
     @describe("read_dataset", response=DatasetSummary)
     def get(self, request: Request, name: str) -> Response:
         """Read a data set with its versions, newest first."""
-        found = next((row for row in datasets.datasets(actor_of(request)) if row.name == name), None)
-        if found is None:
-            raise NotFound(f"There is no data set {name!r}.")
-        return Response(found)
+        return Response(datasets.dataset(actor_of(request), name))
 
 
 class DatasetContract(Endpoint):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from governance.models import UNFINISHED
 from governance.queries import CheckRunRow
 from interfaces.web.figures import Figure, figures
 from interfaces.web.pages import review, words
+from interfaces.web.pages.lineage import dataset_page
 from interfaces.web.pages.models import measurement
 from interfaces.web.pages.words import Status
 
@@ -44,7 +46,7 @@ def run_page(run: CheckRunRow) -> RunPage:
         status=row.status,
         facts=(
             ("Revision", run.check_revision),
-            ("Data", review.data_of(run) or "the files alone"),
+            ("Data", _data(run)),
             *_whence(run),
             *(("Compared with", f"v{run.compared_with}") for _ in [0] if run.compared_with),
         ),
@@ -60,6 +62,13 @@ def run_page(run: CheckRunRow) -> RunPage:
         unfinished=run.state in UNFINISHED,
         progress=row.progress,
     )
+
+
+def _data(run: CheckRunRow) -> str:
+    """Return which data it measured on, as a link where that is registered here."""
+    named = review.data_of(run) or "the files alone"
+    page = dataset_page(named)
+    return format_html('<a href="{}">{}</a>', page, named) if page else named
 
 
 def _whence(run: CheckRunRow) -> tuple[tuple[str, str], ...]:

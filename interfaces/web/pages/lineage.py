@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,7 @@ _KIND_WORDS = {
     "stage": "Stage",
     "deployment": "Deployment",
 }
+_DATASET = re.compile(r"([^/@]+)@v(\d{1,9})")  # as registered here; what runs logged has a slash
 _DRAWN_AT_MOST = 60  # beyond it a drawing says less than the list
 
 
@@ -152,7 +154,15 @@ def page_of(node: Node) -> str:
         return reverse("web:version", args=[model, version])
     if node.kind == "stage" and model:
         return reverse("web:model", args=[model])
+    if node.kind == "dataset":
+        return dataset_page(node.key.removeprefix("dataset:"))
     return ""
+
+
+def dataset_page(reference: str) -> str:
+    """Return the address of the version that ``name@v2`` means, or nothing if the words name no registered one."""
+    named = _DATASET.fullmatch(reference)
+    return reverse("web:dataset-version", args=[named[1], int(named[2])]) if named else ""
 
 
 def explore(key: str) -> str:

@@ -9,7 +9,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from interfaces.web.pages import words
+from interfaces.web.pages import lineage, words
 
 register = template.Library()
 
@@ -45,6 +45,12 @@ def day(at: datetime | None) -> SafeString | str:
 
 def _time(at: datetime, text: str) -> SafeString:
     return format_html('<time datetime="{}">{}</time>', words.utc(at).strftime("%Y-%m-%dT%H:%M:%SZ"), text)
+
+
+@register.filter
+def dataset_page(reference: str) -> str:
+    """Return the address of a data set's version, or nothing for words that name none."""
+    return lineage.dataset_page(reference)
 
 
 @register.filter

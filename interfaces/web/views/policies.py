@@ -44,7 +44,12 @@ values: {{}}
 def policies(request: PageRequest) -> HttpResponse:
     """Show every policy with its revisions and where it is in force."""
     shown = [present.policy(row) for row in queries.policies(request.actor)]
-    context = {"nav": "policies", "policies": shown, "may_publish": request.actor.grants(Permission.POLICY_PUBLISH)}
+    context = {
+        "nav": "policies",
+        "policies": shown,
+        "may_publish": request.actor.grants(Permission.POLICY_PUBLISH),
+        "reads_keys": request.actor.grants(Permission.AUDIT_READ),
+    }
     return render(request, "policies/list.html", context)
 
 

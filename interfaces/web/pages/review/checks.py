@@ -14,7 +14,7 @@ from governance.models import AT_WORK, MEASURED
 from governance.queries import CheckRunRow, FindingRow
 from interfaces.web import charts
 from interfaces.web.pages import words
-from interfaces.web.pages.lineage import explore
+from interfaces.web.pages.lineage import dataset_page, explore
 from interfaces.web.pages.words import Status
 from workflows.queries.requests import RequestPage, RequestRow
 from workflows.queries.risk import FindingSummary
@@ -161,7 +161,7 @@ def strip(page: RequestPage) -> tuple[Node, ...]:
     request = page.request
     here = explore(f"model_version:{request.model}/{request.version}")
     datasets = sorted({link.run.dataset for link in page.checks if link.role == "candidate" and link.run.dataset})
-    nodes = [Node("dataset", name, "evaluation data", explore(here)) for name in datasets[:1]]
+    nodes = [Node("dataset", name, "evaluation data", dataset_page(name)) for name in datasets[:1]]
     if page.candidate.run_owner:
         nodes.append(Node("run_node", "Training run", f"by {page.candidate.run_owner}", here))
     held = request.from_stage if request.from_stage not in ("", "None") else "no stage"
