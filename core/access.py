@@ -220,8 +220,8 @@ def granting(target: Any, codename: str, *, users: Iterable[int] = (), groups: I
     """Return the statements of ``grant``, for who has more to write with them."""
     permission_id = _permission_ids(target._meta.app_label, (codename,))[0]
     tables: tuple[tuple[Any, str, Iterable[int]], ...] = (
-        (_user_rows(target), "user_id", users),
-        (_group_rows(target), "group_id", groups),
+        (_user_rows(type(target)), "user_id", users),
+        (_group_rows(type(target)), "group_id", groups),
     )
     return [
         (
@@ -253,7 +253,7 @@ def _at_least(needed: str) -> tuple[str, ...]:
     return tuple(f"{resource}_{name}" for name in _LEVELS[_LEVELS.index(level) :])
 
 
-# guardian looks for them among all relations of the object each time.
+# By class; guardian looks for them among all its relations each time.
 _user_rows: Any = cache(get_user_obj_perms_model)
 _group_rows: Any = cache(get_group_obj_perms_model)
 
