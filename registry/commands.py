@@ -40,13 +40,13 @@ from registry.models import (
 from registry.rows import ModelKey, Numbered, VersionKey
 from registry.sources import Source
 from registry.sql import insert_one
-from tracking.models import LoggedModelTag
 
 Tags = Mapping[str, str] | Iterable[tuple[str, str]]
 
 MODEL_VERSIONS_TAG = "mlflow.modelVersions"  # on a logged model: the versions it was registered as
 _MAX_RUN_LINK = 2048
 _MODEL_TAG = {"model_id": "bigint", "key": "text", "value": "text"}
+_LOGGED_MODEL_TAG = {"model_id": "text", "key": "text", "value": "text"}
 _TAG = {"version_id": "bigint", "key": "text", "value": "text"}
 _FILE = {"version_id": "bigint", "path": "text", "digest": "text", "size_bytes": "bigint"}
 
@@ -252,7 +252,7 @@ def _register(
         belonging.append(sql.insertion("registry_modelversionfile", _FILE, files))
     links = provenance.record_nodes(version, found, used, content, at=now, beside=belonging)
     if found.logged_model is not None and found.logged_model_id and found.copied_from is None:
-        _tell_logged_model(version)
+        links += _telling_logged_model(version)
     _record_version(
         actor,
         Event.VERSION_REGISTERED,
@@ -354,25 +354,30 @@ def _insert_version(
     return version
 
 
-def _tell_logged_model(version: ModelVersion) -> None:
-    """Add the version to its logged model's list of versions, where MLflow's pages look for it."""
+def _telling_logged_model(version: ModelVersion) -> list[Statement]:
+    """Return what adds the version to its logged model's list of versions, where MLflow's pages look for it."""
     entry = {"name": version.model.name, "version": version.number}
-    tag = LoggedModelTag.objects.filter(model_id=version.logged_model_id, key=MODEL_VERSIONS_TAG).first()
+    held = sql.fetch_one(
+        "SELECT value FROM tracking_loggedmodeltag WHERE model_id = %s AND key = %s",
+        [version.logged_model_id, MODEL_VERSIONS_TAG],
+    )
     listed: list[object] = []
-    if tag is not None:
+    if held is not None:
         try:
-            given = json.loads(tag.value)
+            given = json.loads(held[0])
         except (ValueError, RecursionError):  # clients may write this tag too, and what they wrote is no list of versions
             given = None
         listed = given if isinstance(given, list) else []
     if entry in listed:
-        return
-    LoggedModelTag.objects.bulk_create(
-        [LoggedModelTag(model_id=version.logged_model_id, key=MODEL_VERSIONS_TAG, value=json.dumps([*listed, entry]))],
-        update_conflicts=True,
-        unique_fields=["model", "key"],
-        update_fields=["value"],
-    )
+        return []
+    return [
+        sql.insertion(
+            "tracking_loggedmodeltag",
+            _LOGGED_MODEL_TAG,
+            [(version.logged_model_id, MODEL_VERSIONS_TAG, json.dumps([*listed, entry]))],
+            "ON CONFLICT (model_id, key) DO UPDATE SET value = excluded.value",
+        )
+    ]
 
 
 def _end_places(model: RegisteredModel, now: datetime, version: ModelVersion | None = None) -> dict[str, object]:
