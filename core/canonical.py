@@ -37,8 +37,10 @@ def text_digest(text: str) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether there is nothing in a value that the quick encoder writes otherwise: fractions, and keys beyond ASCII,
-    which the RFC sorts by UTF-16."""
+    """Return whether a value has nothing that the quick encoder writes otherwise.
+
+    These are fractions, integers that have no canonical form, and keys beyond ASCII, which the RFC sorts by UTF-16.
+    """
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return True
