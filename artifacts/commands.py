@@ -19,6 +19,7 @@ from core import audit, sql
 from core.access import Actor
 from core.audit import Event
 from core.errors import Conflict, Invalid
+from core.sql import Statement
 
 
 def put_file(
@@ -107,13 +108,29 @@ def freeze(path: str, holder: str) -> list[ManifestLine]:
     """
     path = paths.safe(path)
     _lock(path, exclusive=True)
-    files = manifest(path)
-    if files:
-        sql.run(
-            "INSERT INTO artifacts_frozentree (path, holder, created_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            [path, holder, timezone.now()],
-        )
+    files, freezing = frozen_later(path, holder)
+    for statement in freezing:
+        sql.run(*statement)
     return files
+
+
+def frozen_later(path: str, holder: str) -> tuple[list[ManifestLine], list[Statement]]:
+    """Return what is in a folder and the statements that freeze it, for who has more to write with them and holds ``freezing_lock``."""
+    path = paths.safe(path)
+    files = manifest(path)
+    noted = (
+        "INSERT INTO artifacts_frozentree (path, holder, created_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        [path, holder, timezone.now()],
+    )
+    return files, [noted] if files else []
+
+
+def freezing_lock(path: str) -> Statement | None:
+    """Return the expressions, to be selected by an earlier statement of the transaction, that keep a folder as it is until its end.
+
+    None where the engine needs none. A folder must be read after that: a statement does not see what it waited for.
+    """
+    return _lock_expressions(paths.safe(path), exclusive=True)
 
 
 def unfreeze(holder: str) -> None:
@@ -203,17 +220,20 @@ def _lock(path: str, *, exclusive: bool) -> None:
     different runs do not wait for each other. Beside it goes a shared one of the first, which deleting all of that takes alone.
     SQLite has one writer at a time anyway.
     """
+    if (wanted := _lock_expressions(path, exclusive=exclusive)) is not None:
+        expressions, parameters = wanted
+        sql.fetch(f"SELECT {expressions}", parameters)
+
+
+def _lock_expressions(path: str, *, exclusive: bool) -> Statement | None:
     if not sql.is_postgresql():
-        return
+        return None
     top, *below_top = path.split("/")[:2]
     kind = "" if exclusive else "_shared"
     if below_top:
-        sql.fetch(
-            f"SELECT pg_advisory_xact_lock_shared(%s), pg_advisory_xact_lock{kind}(%s)",
-            [_key(top), _key(f"{top}/{below_top[0]}")],
-        )
-    else:
-        sql.fetch(f"SELECT pg_advisory_xact_lock{kind}(%s)", [_key(top)])
+        keys = [_key(top), _key(f"{top}/{below_top[0]}")]
+        return f"pg_advisory_xact_lock_shared(%s), pg_advisory_xact_lock{kind}(%s)", keys
+    return f"pg_advisory_xact_lock{kind}(%s)", [_key(top)]
 
 
 def _key(folder: str) -> int:

@@ -199,7 +199,7 @@ def granted_sql(actor: Actor, permission: Permission, target: Any, column: str) 
 @lru_cache(maxsize=4096)
 def _granted_condition(permission: Permission, target: Any, column: str, group_ids: tuple[int, ...]) -> str:
     ids = _permission_ids(target._meta.app_label, _at_least(_NEEDS_ON_OBJECT[permission]))
-    users, groups = get_user_obj_perms_model(target), get_group_obj_perms_model(target)
+    users, groups = _user_rows(target), _group_rows(target)
     id_list = ",".join(str(i) for i in ids) or "NULL"
     group_list = ",".join(str(i) for i in group_ids) or "NULL"
     return (
@@ -220,8 +220,8 @@ def granting(target: Any, codename: str, *, users: Iterable[int] = (), groups: I
     """Return the statements of ``grant``, for who has more to write with them."""
     permission_id = _permission_ids(target._meta.app_label, (codename,))[0]
     tables: tuple[tuple[Any, str, Iterable[int]], ...] = (
-        (get_user_obj_perms_model(target), "user_id", users),
-        (get_group_obj_perms_model(target), "group_id", groups),
+        (_user_rows(type(target)), "user_id", users),
+        (_group_rows(type(target)), "group_id", groups),
     )
     return [
         (
@@ -241,8 +241,8 @@ def _granted(actor: Actor, needed: str, target: Model) -> bool:
 
 def _granted_to(actor: Actor, needed: str, target: Any, path: str) -> Q:
     ids = _permission_ids(target._meta.app_label, _at_least(needed))
-    user_rows: Any = get_user_obj_perms_model(target)
-    group_rows: Any = get_group_obj_perms_model(target)
+    user_rows: Any = _user_rows(target)
+    group_rows: Any = _group_rows(target)
     users = user_rows.objects.filter(user_id=actor.user_id, permission_id__in=ids)
     groups = group_rows.objects.filter(group_id__in=actor.group_ids, permission_id__in=ids)
     return Q(**{f"{path}__in": users.values("content_object_id")}) | Q(**{f"{path}__in": groups.values("content_object_id")})
@@ -251,6 +251,11 @@ def _granted_to(actor: Actor, needed: str, target: Any, path: str) -> Q:
 def _at_least(needed: str) -> tuple[str, ...]:
     resource, _, level = needed.rpartition("_")
     return tuple(f"{resource}_{name}" for name in _LEVELS[_LEVELS.index(level) :])
+
+
+# By class; guardian looks for them among all its relations each time.
+_user_rows: Any = cache(get_user_obj_perms_model)
+_group_rows: Any = cache(get_group_obj_perms_model)
 
 
 @cache

@@ -175,9 +175,12 @@ def record(
 
     subject: (type, id), such as ``("model_version", "credit/3")``. before, after, details: JSON values without NaN;
     integers beyond 2^53 as text. scope: the registered model or experiment the event belongs to, for searching.
-    beside: statements of the change itself that nothing waits for, which ``sql.run_all`` carries out with the event's own.
-    Raises RuntimeError outside a transaction: an event apart from its change would prove nothing.
+    beside: statements of the change itself that nothing waits for, which ``sql.run_all`` carries out with the event's own, so that
+    a change that is nothing else needs no transaction around it.
+    Raises RuntimeError outside a transaction with nothing beside it: an event apart from its change would prove nothing.
     """
+    if not beside:
+        _require_transaction(event)
     (row,) = _rows(actor, event, [Change(subject, scope, before, after, details)])
     sql.run_all([*beside, (_INSERT, row)])
 
@@ -187,15 +190,18 @@ def record_many(actor: Actor, event: Event, changes: Iterable[Change]) -> None:
 
     Raises RuntimeError outside a transaction.
     """
+    _require_transaction(event)
     sql.run_many(_INSERT, _rows(actor, event, changes))
 
 
-def _rows(actor: Actor, event: Event, changes: Iterable[Change]) -> list[list[Any]]:
-    database = sql.database()
-    if not database.in_atomic_block:
+def _require_transaction(event: Event) -> None:
+    if not sql.database().in_atomic_block:
         raise RuntimeError(f"{event} was recorded outside a transaction")
+
+
+def _rows(actor: Actor, event: Event, changes: Iterable[Change]) -> list[list[Any]]:
     now = timezone.now()
-    at = database.ops.adapt_datetimefield_value(now)
+    at = sql.database().ops.adapt_datetimefield_value(now)
     return [
         [
             at,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
 import msgspec
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -67,13 +68,15 @@ def run_many(statement: str, rows: Iterable[Parameters]) -> None:
 
 
 def run_all(statements: Sequence[Statement]) -> None:
-    """Carry out statements of which none reads what another writes: in one round trip where the engine can.
+    """Carry out statements of which none reads what another writes, all of them or none: in one round trip where the engine can.
 
-    Nothing they return is given back, and each must change something: PostgreSQL takes no plain SELECT among them.
+    Where the caller has begun no transaction they are one of their own, on PostgreSQL by being one statement. Nothing they return
+    is given back, and each must change something: PostgreSQL takes no plain SELECT among them.
     """
     if not is_postgresql():
-        for statement, parameters in statements:
-            run(statement, parameters)
+        with nullcontext() if database().in_atomic_block else transaction.atomic():
+            for statement, parameters in statements:
+                run(statement, parameters)
         return
     *others, (last, _) = statements
     beside = ", ".join(f"s{at} AS ({statement})" for at, (statement, _) in enumerate(others))

@@ -6,7 +6,7 @@ Moving a version into a stage or under an alias is not here: that is decided in 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,9 @@ from core import access, audit, sql
 from core.access import Actor, Permission
 from core.audit import Event
 from core.errors import AlreadyExists, Invalid, NotFound
+from core.sql import Statement
 from registry import manifest, names, provenance, rows, sources, stages
+from registry.lineage import Draft
 from registry.manifest import Manifest
 from registry.models import (
     AliasAssignment,
@@ -35,21 +37,20 @@ from registry.models import (
     RiskTier,
     StageAssignment,
 )
-from registry.rows import ModelKey, VersionKey
+from registry.rows import ModelKey, Numbered, VersionKey
 from registry.sources import Source
 from registry.sql import insert_one
-from tracking.models import LoggedModelTag
 
 Tags = Mapping[str, str] | Iterable[tuple[str, str]]
 
 MODEL_VERSIONS_TAG = "mlflow.modelVersions"  # on a logged model: the versions it was registered as
 _MAX_RUN_LINK = 2048
 _MODEL_TAG = {"model_id": "bigint", "key": "text", "value": "text"}
+_LOGGED_MODEL_TAG = {"model_id": "text", "key": "text", "value": "text"}
 _TAG = {"version_id": "bigint", "key": "text", "value": "text"}
 _FILE = {"version_id": "bigint", "path": "text", "digest": "text", "size_bytes": "bigint"}
 
 
-@transaction.atomic
 def create_model(
     *,
     actor: Actor,
@@ -77,28 +78,33 @@ def create_model(
         updated_ms=now,
         is_prompt=names.is_prompt(wanted),
     )
+    _insert_model(actor, model, wanted)
+    return model
+
+
+@transaction.atomic
+def _insert_model(actor: Actor, model: RegisteredModel, tags: Mapping[str, str]) -> None:
     if insert_one(model, "ON CONFLICT DO NOTHING") is None:
-        raise _name_taken(name)
+        raise _name_taken(model.name)
     belonging = []
-    if wanted:
-        belonging.append(sql.insertion("registry_registeredmodeltag", _MODEL_TAG, [(model.pk, *pair) for pair in wanted.items()]))
+    if tags:
+        belonging.append(sql.insertion("registry_registeredmodeltag", _MODEL_TAG, [(model.pk, *pair) for pair in tags.items()]))
     if actor.user_id is not None:
         belonging += access.granting(model, "model_manage", users=[actor.user_id])
-    if team is not None:
-        belonging += access.granting(model, "model_write", groups=[team.pk])
+    if model.owner_team is not None:
+        belonging += access.granting(model, "model_write", groups=[model.owner_team.pk])
     _record(
         actor,
         Event.MODEL_CREATED,
         model,
         beside=belonging,
         after={
-            "description": description,
-            "tags": wanted,
+            "description": model.description,
+            "tags": tags,
             "risk_tier": model.risk_tier,
-            "owner_team": owner_team or "",
+            "owner_team": model.owner_team.name if model.owner_team else "",
         },
     )
-    return model
 
 
 @transaction.atomic
@@ -195,7 +201,6 @@ def delete_model_tag(*, actor: Actor, name: str, key: str) -> None:
     _record_model_tag(actor, model, before={"key": key}, after={"key": key, "value": None})
 
 
-@transaction.atomic
 def register_version(
     *,
     actor: Actor,
@@ -220,19 +225,34 @@ def register_version(
         raise Invalid("run_id has 32 characters and model_id at most 40.")
     prompt = names.is_prompt(wanted)
     found = sources.resolve(actor, source, run_id, logged_model_id, prompt=prompt)
+    return _register(actor, model_name, found, provenance.used_by(found), wanted, run_link, _description(description))
+
+
+@transaction.atomic
+def _register(
+    actor: Actor,
+    model_name: str,
+    found: Source,
+    used: Sequence[Draft],
+    tags: Mapping[str, str],
+    run_link: str,
+    description: str,
+) -> ModelVersion:
     now = timezone.now()
-    model, number = rows.numbered(actor, Permission.MODEL_WRITE, model_name, at=_milliseconds(now))
-    content = manifest.frozen(found.folder, rows.holder(model, number))
-    version = _insert_version(actor, model, number, found, content, run_link, _description(description), now)
-    belonging = [stages.beginning(version, actor=actor, at=now)]
-    if wanted:
-        belonging.append(sql.insertion("registry_modelversiontag", _TAG, [(version.pk, *pair) for pair in wanted.items()]))
+    folder = found.folder
+    lock = artifacts.freezing_lock(folder) if folder else None
+    taken = rows.numbered(actor, Permission.MODEL_WRITE, model_name, at=_milliseconds(now), lock=lock)
+    content, belonging = manifest.frozen_later(folder, rows.holder(taken.model, taken.number))
+    version = _insert_version(actor, taken, found, content, run_link, description, now)
+    belonging.append(stages.beginning(version, taken.stage, actor=actor, at=now))
+    if tags:
+        belonging.append(sql.insertion("registry_modelversiontag", _TAG, [(version.pk, *pair) for pair in tags.items()]))
     if content.files:
         files = [(version.pk, file.path, file.digest, file.size_bytes) for file in content.files]
         belonging.append(sql.insertion("registry_modelversionfile", _FILE, files))
-    provenance.record(version, found, content, at=now, beside=belonging)
+    links = provenance.record_nodes(version, found, used, content, at=now, beside=belonging)
     if found.logged_model is not None and found.logged_model_id and found.copied_from is None:
-        _tell_logged_model(version)
+        links += _telling_logged_model(version)
     _record_version(
         actor,
         Event.VERSION_REGISTERED,
@@ -244,9 +264,10 @@ def register_version(
             "size_bytes": version.size_bytes,
             "run_id": version.run_id,
             "logged_model_id": version.logged_model_id,
-            "tags": wanted,
+            "tags": tags,
             "description": description,
         },
+        beside=links,
     )
     return version
 
@@ -280,7 +301,6 @@ def delete_version(*, actor: Actor, model_name: str, number: str | int) -> None:
     _record_version(actor, Event.VERSION_DELETED, subject, before=before)
 
 
-@transaction.atomic
 def set_version_tag(*, actor: Actor, model_name: str, number: str | int, key: str, value: str = "") -> None:
     """Set a tag of a version, over an older value if there is one. Raises NotFound, Denied, Invalid."""
     names.tag(key, value)
@@ -305,8 +325,7 @@ def delete_version_tag(*, actor: Actor, model_name: str, number: str | int, key:
 
 def _insert_version(
     actor: Actor,
-    model: RegisteredModel,
-    number: int,
+    taken: Numbered,
     source: Source,
     content: Manifest,
     run_link: str,
@@ -315,8 +334,8 @@ def _insert_version(
 ) -> ModelVersion:
     at = _milliseconds(now)
     version = ModelVersion(
-        model=model,
-        number=number,
+        model=taken.model,
+        number=taken.number,
         description=description,
         source=source.source,
         storage_location=source.storage_location,
@@ -331,28 +350,34 @@ def _insert_version(
         updated_ms=at,
     )
     insert_one(version)
+    version.first_stage = taken.stage
     return version
 
 
-def _tell_logged_model(version: ModelVersion) -> None:
-    """Add the version to its logged model's list of versions, where MLflow's pages look for it."""
+def _telling_logged_model(version: ModelVersion) -> list[Statement]:
+    """Return what adds the version to its logged model's list of versions, where MLflow's pages look for it."""
     entry = {"name": version.model.name, "version": version.number}
-    tag = LoggedModelTag.objects.filter(model_id=version.logged_model_id, key=MODEL_VERSIONS_TAG).first()
+    held = sql.fetch_one(
+        "SELECT value FROM tracking_loggedmodeltag WHERE model_id = %s AND key = %s",
+        [version.logged_model_id, MODEL_VERSIONS_TAG],
+    )
     listed: list[object] = []
-    if tag is not None:
+    if held is not None:
         try:
-            given = json.loads(tag.value)
+            given = json.loads(held[0])
         except (ValueError, RecursionError):  # clients may write this tag too, and what they wrote is no list of versions
             given = None
         listed = given if isinstance(given, list) else []
     if entry in listed:
-        return
-    LoggedModelTag.objects.bulk_create(
-        [LoggedModelTag(model_id=version.logged_model_id, key=MODEL_VERSIONS_TAG, value=json.dumps([*listed, entry]))],
-        update_conflicts=True,
-        unique_fields=["model", "key"],
-        update_fields=["value"],
-    )
+        return []
+    return [
+        sql.insertion(
+            "tracking_loggedmodeltag",
+            _LOGGED_MODEL_TAG,
+            [(version.logged_model_id, MODEL_VERSIONS_TAG, json.dumps([*listed, entry]))],
+            "ON CONFLICT (model_id, key) DO UPDATE SET value = excluded.value",
+        )
+    ]
 
 
 def _end_places(model: RegisteredModel, now: datetime, version: ModelVersion | None = None) -> dict[str, object]:
@@ -431,7 +456,13 @@ def _record(actor: Actor, event: Event, model: RegisteredModel, **change: Any) -
 
 
 def _record_version(
-    actor: Actor, event: Event, version: ModelVersion, *, before: object | None = None, after: object | None = None
+    actor: Actor,
+    event: Event,
+    version: ModelVersion,
+    *,
+    before: object | None = None,
+    after: object | None = None,
+    beside: Sequence[Statement] = (),
 ) -> None:
     audit.record(
         actor,
@@ -440,6 +471,7 @@ def _record_version(
         scope=f"model:{version.model_id}",
         before=before,
         after=after,
+        beside=beside,
     )
 
 

@@ -225,9 +225,10 @@ def _register(
     ModelVersionFile.objects.bulk_create(files, batch_size=500)
     for model_id, number in numbers.items():
         RegisteredModel.objects.filter(pk=model_id, next_number__lte=number).update(next_number=number + 1)
-    for held, _, _ in drawn:
-        sql.run(*stages.beginning(held, actor=actor, at=now))
     if drawn:
+        first = stages.initial()
+        for held, _, _ in drawn:
+            sql.run(*stages.beginning(held, first, actor=actor, at=now))
         provenance.record_all(drawn, at=now)
 
 

@@ -107,8 +107,16 @@ class Draft:
 Links = Iterable[tuple[Draft, Draft, EdgeKind]]
 
 
-def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datetime, beside: Sequence[Statement] = ()) -> None:
-    """Write several graphs at once, each of nodes, edges (cause first) and the digest that these bear, where there are none yet.
+def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datetime) -> None:
+    """Write several graphs at once, each of nodes, edges (cause first) and the digest that these bear, where there are none yet."""
+    for statement in record_nodes(parts, at=at):
+        run(*statement)
+
+
+def record_nodes(
+    parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datetime, beside: Sequence[Statement] = ()
+) -> list[Statement]:
+    """Write what ``record_all`` writes but for the edges, and return the statements of these, for who has more to write with them.
 
     beside: statements that are carried out together with that of the nodes.
     """
@@ -131,20 +139,24 @@ def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datet
     run_all([*beside, *insertions[:1]])
     for statement in insertions[1:]:
         run(*statement)
-    edges = [(*ends, digest) for ends, digest in sorted(drawn.items())]
+    return _edges([(*ends, digest) for ends, digest in sorted(drawn.items())], since)
+
+
+def _edges(edges: Sequence[tuple[str, str, str, str]], since: Any) -> list[Statement]:
     # SQLite keeps times as text, and would cast them away.
     moment = "CAST(%s AS timestamp with time zone)" if is_postgresql() else "%s"
-    for i in range(0, len(edges), _ROWS_OF_A_STATEMENT):
-        some = edges[i : i + _ROWS_OF_A_STATEMENT]
-        given = ", ".join(["(%s, %s, %s, %s)"] * len(some))
-        run(
+    parts = [edges[i : i + _ROWS_OF_A_STATEMENT] for i in range(0, len(edges), _ROWS_OF_A_STATEMENT)]
+    return [
+        (
             f"""INSERT INTO registry_lineageedge (source_id, target_id, kind, valid_from, digest)
                 SELECT (SELECT id FROM registry_lineagenode WHERE key = given.column1) AS cause,
                        (SELECT id FROM registry_lineagenode WHERE key = given.column2) AS effect,
                        given.column3, {moment}, given.column4
-                  FROM (VALUES {given}) given WHERE TRUE ORDER BY cause, effect ON CONFLICT DO NOTHING""",
+                  FROM (VALUES {", ".join(["(%s, %s, %s, %s)"] * len(some))}) given WHERE TRUE ORDER BY cause, effect ON CONFLICT DO NOTHING""",
             [since, *(part for edge in some for part in edge)],
         )
+        for some in parts
+    ]
 
 
 def version_draft(version: ModelVersion) -> Draft:

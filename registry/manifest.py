@@ -10,6 +10,7 @@ from artifacts import commands as artifacts
 from artifacts.queries import ManifestLine
 from artifacts.store import store
 from core import canonical, foreign_yaml
+from core.sql import Statement
 
 MLMODEL = "MLmodel"
 REQUIREMENTS = "requirements.txt"
@@ -38,6 +39,12 @@ class Manifest:
     def find(self, path: str) -> ManifestLine | None:
         """Return the file at a path below the root, or None."""
         return next((f for f in self.files if f.path == path), None)
+
+
+def frozen_later(folder: str | None, holder: str) -> tuple[Manifest, list[Statement]]:
+    """Return the manifest of a folder whose ``artifacts.freezing_lock`` is held, and the statements that freeze it for its holder."""
+    files, freezing = artifacts.frozen_later(folder, holder) if folder else ([], [])
+    return Manifest(files), freezing
 
 
 def frozen(folder: str | None, holder: str) -> Manifest:

@@ -11,7 +11,7 @@ from core import audit
 from core.access import Actor
 from core.audit import Event
 from core.errors import Conflict
-from core.sql import fetch, run
+from core.sql import Statement, fetch, run
 from registry import lineage, stages
 from registry.models import AliasAssignment, ModelVersion, RegisteredModel, StageAssignment, StageTransition
 
@@ -54,13 +54,16 @@ def assign_alias(
            RETURNING (SELECT v.number FROM registry_modelversion v WHERE v.id = registry_aliasassignment.version_id)""",
         [at, model.pk, alias, version.pk],
     )
-    begun = run(
-        """INSERT INTO registry_aliasassignment (model_id, alias, version_id, valid_from, assigned_by, request_id)
-           SELECT %s, %s, %s, %s, %s, %s WHERE NOT EXISTS
-             (SELECT 1 FROM registry_aliasassignment WHERE model_id = %s AND alias = %s AND valid_to IS NULL)""",
-        [model.pk, alias, version.pk, at, actor.username, request_id, model.pk, alias],
-    )
-    if not begun:
+    columns = "registry_aliasassignment (model_id, alias, version_id, valid_from, assigned_by, request_id)"
+    values = [model.pk, alias, version.pk, at, actor.username, request_id]
+    begun: list[Statement] = []
+    if ended:
+        begun = [(f"INSERT INTO {columns} VALUES (%s, %s, %s, %s, %s, %s)", values)]
+    elif not run(
+        f"""INSERT INTO {columns} SELECT %s, %s, %s, %s, %s, %s WHERE NOT EXISTS
+              (SELECT 1 FROM registry_aliasassignment WHERE model_id = %s AND alias = %s AND valid_to IS NULL)""",
+        [*values, model.pk, alias],
+    ):
         return
     audit.record(
         actor,
@@ -69,6 +72,7 @@ def assign_alias(
         scope=f"model:{model.pk}",
         before={"alias": alias, "version": ended[0][0] if ended else None},
         after={"alias": alias, "version": version.number, "request": request_id},
+        beside=begun,
     )
 
 

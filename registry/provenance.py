@@ -21,31 +21,44 @@ _LONGEST_KEY = 500
 Link = tuple[Draft, Draft, EdgeKind]
 
 
-def record(version: ModelVersion, source: Source, manifest: Manifest, *, at: datetime, beside: Sequence[Statement] = ()) -> None:
+def record_nodes(
+    version: ModelVersion,
+    source: Source,
+    used: Sequence[Draft],
+    manifest: Manifest,
+    *,
+    at: datetime,
+    beside: Sequence[Statement] = (),
+) -> list[Statement]:
     """Draw data sets, code and environment -> run -> logged model -> version, as far as they are known here.
 
-    Takes three statements, however much the run used. beside: others that are carried out with the first that writes.
+    Writes what there is by one statement, however much the run used, and returns those that link it. used: what ``used_by`` says
+    of the source. beside: other statements that are carried out with the one that writes.
     """
-    record_all([(version, source, manifest)], at=at, beside=beside)
+    return lineage.record_nodes([(*_drawn(version, source, used, manifest), version.content_digest)], at=at, beside=beside)
 
 
-def record_all(
-    registered: Iterable[tuple[ModelVersion, Source, Manifest]], *, at: datetime, beside: Sequence[Statement] = ()
-) -> None:
-    """Draw what ``record`` draws for many versions at once: two statements, and one for each run."""
+def record_all(registered: Iterable[tuple[ModelVersion, Source, Manifest]], *, at: datetime) -> None:
+    """Draw many versions at once: two statements, and one for each run."""
     lineage.record_all(
-        [(*_drawn(version, source, found), version.content_digest) for version, source, found in registered], at=at, beside=beside
+        [(*_drawn(version, source, used_by(source), found), version.content_digest) for version, source, found in registered],
+        at=at,
     )
 
 
-def _drawn(version: ModelVersion, source: Source, manifest: Manifest) -> tuple[list[Draft], list[Link]]:
+def used_by(source: Source) -> list[Draft]:
+    """Return the data sets and the code of the run that a source came from, by one statement."""
+    return [] if source.run is None else _used(source.run)
+
+
+def _drawn(version: ModelVersion, source: Source, used: Sequence[Draft], manifest: Manifest) -> tuple[list[Draft], list[Link]]:
     effect = lineage.version_draft(version)
     nodes: list[Draft] = [effect]
     links: list[Link] = []
     run = source.run
     if run is not None:
         begun = _run_draft(run)
-        causes = [*_used(run), *_environment(manifest)]
+        causes = [*used, *_environment(manifest)]
         nodes += [begun, *causes]
         links += [(cause, begun, EdgeKind.USED) for cause in causes]
     if source.logged_model is not None:
@@ -84,7 +97,6 @@ def _logged_model_draft(logged: LoggedModel) -> Draft:
 
 
 def _used(run: Run) -> list[Draft]:
-    """Return the data sets and the code of a run, by one statement."""
     found = fetch(
         """SELECT i.id AS place, d.experiment_id, d.name, d.digest, d.source_type FROM tracking_runinput i
              JOIN tracking_inputdataset d ON d.id = i.dataset_id WHERE i.run_id = %s

@@ -100,11 +100,11 @@ def get_version(actor: Actor, name: str, number: str | int) -> VersionRecord:
     return _version(found[0])
 
 
-def of_new_version(version: ModelVersion, stage: str, tags: Mapping[str, str]) -> VersionRecord:
+def of_new_version(version: ModelVersion, tags: Mapping[str, str]) -> VersionRecord:
     """Return a version that was registered just now, as it would be read."""
     plain = (getattr(version, column) for column in _PLAIN[2:])
     listed = [Tag(key, value) for key, value in tags.items()]
-    return VersionRecord(*(version.model.name, version.number, stage, *plain, listed))
+    return VersionRecord(*(version.model.name, version.number, version.first_stage or "", *plain, listed))
 
 
 def version_by_alias(actor: Actor, name: str, alias: str) -> VersionRecord:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from core import access
 from core.access import Actor, Permission
 from core.errors import Conflict, NotFound
-from core.sql import fetch, for_update
-from registry import names
+from core.sql import Statement, fetch, for_update
+from registry import names, stages
 from registry.models import ModelVersion, RegisteredModel
 from registry.sql import columns, instances
 
@@ -22,31 +21,48 @@ def model(actor: Actor, permission: Permission, name: str, *, lock: bool = False
     """
     condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
     statement = f"SELECT {columns(RegisteredModel, 'm')} FROM registry_registeredmodel m WHERE m.name = %s AND m.deleted_at IS NULL AND {condition}"
-    return _only(actor, permission, name, f"{statement} {for_update('m') if lock else ''}", [name, *parameters])
+    found = instances(RegisteredModel, fetch(f"{statement} {for_update('m') if lock else ''}", [name, *parameters]))
+    if not found:
+        raise _missing(actor, permission, name)
+    return found[0]
 
 
-def numbered(actor: Actor, permission: Permission, name: str, *, at: int) -> tuple[RegisteredModel, int]:
-    """Take the next number of a model; return the model, locked and changed at that millisecond, and the number.
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A model, locked, the number that its next version has, and the stage in which it begins."""
+
+    model: RegisteredModel
+    number: int
+    stage: str
+
+
+def numbered(actor: Actor, permission: Permission, name: str, *, at: int, lock: Statement | None = None) -> Numbered:
+    """Take the next number of a model, changed at that millisecond. lock: expressions that take what else is to be held.
 
     Counting where the number stands is what keeps two from getting the same one. Raises NotFound, Denied.
     """
     condition, parameters = access.granted_sql(actor, permission, RegisteredModel, "m.id")
-    statement = f"""UPDATE registry_registeredmodel AS m SET next_number = next_number + 1, updated_ms = %s
-                     WHERE m.name = %s AND m.deleted_at IS NULL AND {condition} RETURNING {columns(RegisteredModel)}"""
-    found = _only(actor, permission, name, statement, [at, name, *parameters])
-    return found, found.next_number - 1
+    locks, keys = lock or ("", [])
+    found = fetch(
+        f"""UPDATE registry_registeredmodel AS m SET next_number = next_number + 1, updated_ms = %s
+             WHERE m.name = %s AND m.deleted_at IS NULL AND {condition}
+         RETURNING {columns(RegisteredModel)}, ({stages.INITIAL}){", " if locks else ""}{locks}""",
+        [at, name, *parameters, *keys],
+    )
+    if not found:
+        raise _missing(actor, permission, name)
+    (model,) = instances(RegisteredModel, found)
+    return Numbered(model, model.next_number - 1, found[0][len(RegisteredModel._meta.concrete_fields)])
 
 
-def _only(actor: Actor, permission: Permission, name: str, statement: str, parameters: list[Any]) -> RegisteredModel:
-    found = instances(RegisteredModel, fetch(statement, parameters))
-    if found:
-        return found[0]
+def _missing(actor: Actor, permission: Permission, name: str) -> Exception:
+    """Return why no model of this name was found for this. Raises what is wrong with the name or the right to it."""
     present = RegisteredModel.objects.filter(name=name, deleted_at__isnull=True).first()
     if present is None:
         names.model_name(name)  # one that no model can have is a mistake, not an absence
-        raise NotFound(f"There is no registered model {name!r}, or you may not see it.")
+        return NotFound(f"There is no registered model {name!r}, or you may not see it.")
     access.require(actor, permission, present)
-    raise Conflict(f"The right to {name!r} was given just now; try again.")
+    return Conflict(f"The right to {name!r} was given just now; try again.")
 
 
 def version(actor: Actor, permission: Permission, name: str, number: str | int, *, lock: bool = False) -> ModelVersion:

@@ -33,6 +33,7 @@ def insert_one(row: M, suffix: str = "") -> M | None:
     return row
 
 
+@cache
 def columns(model: type[Model], of: str = "") -> str:
     """Return the columns of a table in the order in which ``instances`` expects them; of: the table's alias, if it has one."""
     return ", ".join(f"{of}.{field.column}" if of else str(field.column) for field in model._meta.concrete_fields)

@@ -33,18 +33,21 @@ def canonical_stage(name: str) -> str:
     raise Invalid(f"There is no stage {name!r}; the stages are {', '.join(names)}.", code="unknown_stage")
 
 
+# In which every version begins.
+INITIAL = "SELECT name FROM registry_stage WHERE is_initial"
+
+
 def initial() -> str:
     """Return the stage in which every version begins."""
-    ((name,),) = fetch("SELECT name FROM registry_stage WHERE is_initial")
+    ((name,),) = fetch(INITIAL)
     return str(name)
 
 
-def beginning(version: ModelVersion, *, actor: Actor, at: datetime) -> Statement:
-    """Return the statement that puts a new version into the initial stage."""
+def beginning(version: ModelVersion, stage: str, *, actor: Actor, at: datetime) -> Statement:
+    """Return the statement that puts a new version into the stage in which every version begins."""
     return (
-        """INSERT INTO registry_stageassignment (version_id, model_id, stage_id, valid_from, assigned_by)
-           SELECT %s, %s, name, %s, %s FROM registry_stage WHERE is_initial""",
-        [version.pk, version.model_id, connection.ops.adapt_datetimefield_value(at), actor.username],
+        "INSERT INTO registry_stageassignment (version_id, model_id, stage_id, valid_from, assigned_by) VALUES (%s, %s, %s, %s, %s)",
+        [version.pk, version.model_id, stage, connection.ops.adapt_datetimefield_value(at), actor.username],
     )
 
 

@@ -11,12 +11,26 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from django.db.backends.sqlite3 import base
 from django.db.utils import OperationalError
+
+
+class _Cursor(base.SQLiteCursorWrapper):
+    """Django's cursor, which remembers the statements that it put into SQLite's words."""
+
+    def convert_query(self, query: str, *, param_names: Iterable[str] | None = None) -> str:
+        """Return a statement with SQLite's placeholders; the statements of this project are the same few, time and again."""
+        return _with_marks(query) if param_names is None else str(super().convert_query(query, param_names=param_names))
+
+
+@lru_cache(maxsize=256)
+def _with_marks(query: str) -> str:
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -25,6 +39,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._turn: _Turn | None = None
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """Return a cursor that remembers statements."""
+        return self.connection.cursor(factory=_Cursor)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Connect, with a place in the queue of this file's writers."""

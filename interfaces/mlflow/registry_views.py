@@ -12,7 +12,7 @@ from interfaces.mlflow import paging
 from interfaces.mlflow.artifact_views import send
 from interfaces.mlflow.messages import I64, KeyValue, Message, mapping, present
 from interfaces.mlflow.routing import Route
-from registry import commands, names, queries, records, stages
+from registry import commands, names, queries, records
 from registry.records import ModelRecord, VersionRecord
 from workflows.commands import catalog
 
@@ -199,7 +199,7 @@ def create_version(actor: Actor, message: CreateVersion) -> dict[str, Any]:
         description=message.description or "",
         logged_model_id=message.model_id,
     )
-    return {"model_version": _version(records.of_new_version(version, stages.initial(), tags))}
+    return {"model_version": _version(records.of_new_version(version, tags))}
 
 
 def get_version(actor: Actor, message: OfVersion) -> dict[str, Any]:

@@ -114,6 +114,8 @@ class ModelVersion(models.Model):
     updated_ms = models.BigIntegerField()
     deleted_at = models.DateTimeField(null=True, blank=True)
 
+    first_stage: str | None = None  # no column: where one that was registered just now stands, for who shows it
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["model", "number"], name="one_version_per_number")]
         indexes = [

@@ -39,6 +39,9 @@ NOT_COMMANDS = {
 # Commands without a transaction around all of it, each with the reason.
 SEVERAL_TRANSACTIONS = {
     "workflows.commands.execution.execute_request": "begins and finishes, each in a transaction of its own",
+    "registry.commands.create_model": "reads and makes ready before the transaction that writes",
+    "registry.commands.register_version": "reads and makes ready before the transaction that writes",
+    "registry.commands.set_version_tag": "one statement with its event, or a transaction of the two (sql.run_all)",
     "webhooks.commands.try_out": "sends between two transactions, as a worker does",
     "artifacts.commands.put_file": "bytes arrive before the transaction that notes them",
     "tracking.commands.files.put_artifact": "as put_file",
