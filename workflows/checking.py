@@ -19,9 +19,9 @@ from core import jobs
 from core.access import SYSTEM
 from core.jobs import Lease
 from core.models import Job, JobState
+from governance import partitions
 from governance.checks import catalogue
 from governance.commands import checks as check_commands
-from governance.commands import partitions
 from governance.commands.checks import CheckResult
 from governance.models import UNFINISHED, CheckPartition, CheckRun, CheckState
 from registry.models import DatasetVersion, ModelVersion

@@ -8,8 +8,8 @@ from typing import Any
 from artifacts.store import store
 from core import jobs
 from core.jobs import Lease
+from governance import partitions
 from governance.checks import catalogue
-from governance.commands import partitions
 from governance.models import CheckPartition
 from workflows import checking
 from workflows.runner import sandbox, scratch

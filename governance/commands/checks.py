@@ -16,10 +16,9 @@ from core.access import Actor, Permission
 from core.audit import Event
 from core.canonical import digest
 from core.errors import Conflict, Invalid, NotFound
-from governance import results
+from governance import partitions, results
 from governance.checks import catalogue, parameters
 from governance.checks.base import Check
-from governance.commands import partitions
 from governance.evidence import NO_CARD
 from governance.facts import REPORTED
 from governance.models import (

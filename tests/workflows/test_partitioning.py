@@ -28,8 +28,8 @@ from artifacts.models import Blob
 from artifacts.store import store
 from core import jobs
 from core.models import AuditEvent, Job, JobState, User
+from governance import partitions
 from governance.checks.model import ROWS_AT_ONCE
-from governance.commands import partitions
 from governance.commands.checks import RUN_CHECK, cancel_check, queue_check, resolve_checks
 from governance.models import CheckPartition, CheckRun, EvidenceTable, Measurement
 from governance.policy import compile_policy
