@@ -20,6 +20,7 @@ from governance.checks import catalogue
 from governance.checks.noted import borders
 from governance.models import AT_WORK, UNFINISHED, CheckPartition, CheckRun, CheckState
 
+RUN_CHECK = "workflows.run_check"  # the job that carries out a run, or asks about one of its partitions
 SCORED = 0.6  # the share of a run's progress that asking the model is shown as
 _MOST_LOG = 8192
 
@@ -58,8 +59,8 @@ def divide(*, run_id: str, worker: str) -> bool:
     for start, stop in cut:
         one = CheckPartition.objects.create(run=run, start=start, stop=stop)
         queue = settings.CHECK_QUEUES[run.resource_class]
-        name, key = "workflows.run_check", f"check:{run.pk}:{start}"
-        one.job = jobs.enqueue(name, key=key, queue=queue, run_id=str(run.pk), partition_id=one.pk)
+        key = f"check:{run.pk}:{start}"
+        one.job = jobs.enqueue(RUN_CHECK, key=key, queue=queue, run_id=str(run.pk), partition_id=one.pk)
         one.save(update_fields=["job"])
     run.state, run.worker, run.progress_text = CheckState.RUNNING, "", f"0 of {len(cut)} partitions scored"
     run.save(update_fields=["state", "worker", "progress_text"])

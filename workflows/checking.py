@@ -193,13 +193,13 @@ def settle_orphans() -> int:
     for run in partitions.stranded():
         _orphaned(run)
         count += 1
-    working = set(busy.filter(name=check_commands.RUN_CHECK).values_list("key", flat=True))
+    working = set(busy.filter(name=partitions.RUN_CHECK).values_list("key", flat=True))
     for run in CheckRun.objects.filter(state__in=UNFINISHED, created_at__lt=before):
         if f"check:{run.pk}" not in working:
             _orphaned(run)
             count += 1
     if count:
-        jobs.nudge_waiting(check_commands.RUN_CHECK)  # what rests on them need not wait any longer
+        jobs.nudge_waiting(partitions.RUN_CHECK)  # what rests on them need not wait any longer
     for name, states in ((ADVANCE, ["checking"]), (EXECUTE, ["approved", "executing"])):
         waiting = PromotionRequest.objects.filter(state__in=states, updated_at__lt=before).values_list("pk", flat=True)
         for request_id in waiting:

@@ -14,7 +14,7 @@ from core import jobs
 from core.access import SYSTEM
 from core.errors import Conflict
 from governance import ledger
-from governance.commands.checks import RUN_CHECK
+from governance.partitions import RUN_CHECK
 from webhooks import delivery, fanout
 from workflows import checking, election, mail, partitioning, printing
 from workflows.commands import break_glass, execution, inbox, re_reviews, waivers

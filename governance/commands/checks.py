@@ -37,7 +37,6 @@ from governance.policy import CheckRequest, CompiledPolicy
 from registry.models import DatasetVersion, ModelVersion
 
 LIVE = (*UNFINISHED, *MEASURED, CheckState.SKIPPED)
-RUN_CHECK = "workflows.run_check"
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,9 @@ def queue_check(
                 version=version,
                 compared_with=compared,
                 resource_class=needs,
-                job=jobs.enqueue(RUN_CHECK, key=f"check:{run_id}", queue=settings.CHECK_QUEUES[needs], run_id=str(run_id)),
+                job=jobs.enqueue(
+                    partitions.RUN_CHECK, key=f"check:{run_id}", queue=settings.CHECK_QUEUES[needs], run_id=str(run_id)
+                ),
                 check_name=check.name,
                 check_revision=check.revision,
                 parameters=dict(check.parameters),

@@ -20,9 +20,9 @@ from django.db.models import Count  # noqa: E402
 from core.canonical import digest  # noqa: E402
 from core.models import AuditEvent, Job, JobState, User  # noqa: E402
 from governance import ledger  # noqa: E402
-from governance.commands.checks import RUN_CHECK  # noqa: E402
 from governance.commands.policies import bind_policy, publish_policy  # noqa: E402
 from governance.models import MEASURED, UNFINISHED, CheckRun, EvidenceTable, Finding, Measurement  # noqa: E402
+from governance.partitions import RUN_CHECK  # noqa: E402
 from registry import commands as registry_commands  # noqa: E402
 from registry.datasets import register_dataset  # noqa: E402
 from tests.cast import actor, person  # noqa: E402

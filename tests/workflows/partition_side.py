@@ -13,7 +13,7 @@ settings.DATABASES["default"]["NAME"] = sys.argv[1]
 django.setup()
 
 from core import jobs  # noqa: E402
-from governance.commands.checks import RUN_CHECK  # noqa: E402
+from governance.partitions import RUN_CHECK  # noqa: E402
 from workflows import tasks  # noqa: E402
 
 

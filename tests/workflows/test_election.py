@@ -13,8 +13,9 @@ from django.db import connection, transaction
 import workflows.tasks  # noqa: F401  # where handlers and elections are made known
 from core import jobs
 from core.models import Job, JobState, User
-from governance.commands.checks import RUN_CHECK, ResolvedCheck, queue_check
+from governance.commands.checks import ResolvedCheck, queue_check
 from governance.models import CheckRun
+from governance.partitions import RUN_CHECK
 from registry import commands as registry_commands
 from registry.models import ModelVersion, RegisteredModel
 from tests.cast import actor, person

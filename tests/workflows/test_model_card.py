@@ -19,9 +19,10 @@ from core import jobs
 from core.access import SYSTEM
 from core.models import AuditEvent, Job, JobState, User
 from governance.commands import checks as check_commands
-from governance.commands.checks import RUN_CHECK, CheckResult
+from governance.commands.checks import CheckResult
 from governance.commands.policies import bind_policy, publish_policy
 from governance.models import CheckRun, CheckState, EvidenceSnapshot, Measurement
+from governance.partitions import RUN_CHECK
 from registry import commands as registry_commands
 from registry.datasets import register_dataset
 from registry.models import ModelVersion, RegisteredModel

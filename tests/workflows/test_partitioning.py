@@ -30,8 +30,9 @@ from core import jobs
 from core.models import AuditEvent, Job, JobState, User
 from governance import partitions
 from governance.checks.model import ROWS_AT_ONCE
-from governance.commands.checks import RUN_CHECK, cancel_check, queue_check, resolve_checks
+from governance.commands.checks import cancel_check, queue_check, resolve_checks
 from governance.models import CheckPartition, CheckRun, EvidenceTable, Measurement
+from governance.partitions import RUN_CHECK
 from governance.policy import compile_policy
 from registry.datasets import register_dataset
 from registry.models import ModelVersion
