@@ -477,7 +477,7 @@ def test_each_requirement_is_seen_satisfied_and_unsatisfied(name: str, requireme
 HALVES = [
     ("eu-ai-act-high-risk", "declared-numbers", measures("card.claims_contradicted", 1.0)),
     ("eu-ai-act-high-risk", "declared-numbers", measures("card.sections_filled", 6 / 7)),
-    ("eu-ai-act-high-risk", "robustness", measures("robustness.worst_flipped", 0.31)),
+    ("eu-ai-act-high-risk", "robustness", measures("robustness.worst_flipped", 0.41)),
     ("eu-ai-act-high-risk", "robustness", without("robustness_tests")),
     ("eu-ai-act-high-risk", "known-vulnerabilities", measures("dependencies.vulnerable[high]", 1.0)),
     ("eu-ai-act-high-risk", "known-vulnerabilities", measures("dependencies.unpinned", 1.0)),
