@@ -51,6 +51,15 @@ METRICS = {
         "attribution", "explainability.features", "explainability.rows", "explainability.baseline", "explainability.stability",
         "explainability.ranking_shift", "explainability.top_overlap", "explainability.sensitive_share", "explainability.forbidden_share",
     },
+    "robustness": {"robustness.noise.flipped", "robustness.worst_flipped", "robustness.unchanged.flipped"},
+    "dependencies": {"dependencies.components", "dependencies.unpinned", "dependencies.vulnerable"},
+    "drift": {"drift.psi", "drift.worst_psi", "drift.prediction_psi"},
+    "reproducibility": {
+        "reproducibility.identical_share", "reproducibility.repeat_identical_share", "reproducibility.order_identical_share",
+        "reproducibility.batch_identical_share",
+    },
+    "text-generation": {"text.refusal_rate", "text.over_refusal_rate", "text.toxic_rate", "text.leak_rate"},
+    "model-card": {"card.sections_filled", "card.claims", "card.claims_agreeing", "card.claims_contradicted"},
 }  # fmt: skip
 
 
@@ -160,6 +169,16 @@ def version(
 SCANNED = several({"scan.findings": 0.0, "scan.files": 5.0})
 BINARY = several({"roc_auc": 0.8, "brier": 0.15, "recall": 0.9, "precision": 0.8})
 EXPLAINED = several({"explainability.features": 20.0})
+PINNED = several(
+    {
+        "dependencies.unpinned": 0.0,
+        "dependencies.vulnerable[high]": 0.0,
+        "dependencies.vulnerable[critical]": 0.0,
+        "dependencies.vulnerable[low]": 3.0,
+    }
+)
+AGREEING = several({"card.sections_filled": 1.0, "card.claims_contradicted": 0.0, "card.claims_agreeing": 1.0})
+REPLICATED = several({f"reproducibility.{each}identical_share": 1.0 for each in ("", "repeat_", "order_", "batch_")})
 
 
 STORIES = {
@@ -181,11 +200,14 @@ STORIES = {
     ),
     "eu-ai-act-high-risk": Story(
         version=version(
-            ("artifact-scan", "performance", "fairness", "explainability"),
+            ("artifact-scan", "performance", "fairness", "explainability", "robustness", "dependencies", "model-card"),
             {
                 **SCANNED,
                 **BINARY,
                 **EXPLAINED,
+                **PINNED,
+                **AGREEING,
+                **several({"robustness.noise.flipped": 0.02, "robustness.worst_flipped": 0.2}),
                 **several({"demographic_parity_ratio[protected]": 0.9, "equal_opportunity_difference[protected]": 0.05}),
             },
             {
@@ -208,8 +230,10 @@ STORIES = {
             "selection-parity": measures("demographic_parity_ratio[protected]", 0.7),
             "accuracy-by-group": measures("equal_opportunity_difference[protected]", 0.2),
             "explanation": measures("explainability.features", 0.0),
-            "robustness": without("robustness_tests"),
+            "declared-numbers": measures("card.claims_agreeing", 0.0),
+            "robustness": measures("robustness.noise.flipped", 0.06),
             "cybersecurity": measures("scan.findings", 2.0),
+            "known-vulnerabilities": measures("dependencies.vulnerable[critical]", 1.0),
             "risk-management": leaves_open("critical"),
             "event-logging": without("event_logging"),
             "conformity": without("declaration_of_conformity"),
@@ -222,8 +246,8 @@ STORIES = {
     ),
     "sr-26-2": Story(
         version=version(
-            ("artifact-scan", "performance", "explainability"),
-            {**SCANNED, **BINARY, **EXPLAINED},
+            ("artifact-scan", "performance", "explainability", "reproducibility", "drift", "model-card"),
+            {**SCANNED, **BINARY, **EXPLAINED, **REPLICATED, **AGREEING, **several({"drift.worst_psi": 0.12})},
             {
                 **card(
                     "model_details", "intended_use", "restrictions", "upstream_and_downstream", "materiality", "design_evidence",
@@ -235,14 +259,17 @@ STORIES = {
         ),
         breaks={
             "inventory": without("upstream_and_downstream"),
+            "card-numbers": measures("card.claims_contradicted", 1.0),
             "materiality": without("materiality"),
             "conceptual-soundness": without("variable_choice"),
             "outcomes-analysis": measures("roc_auc", 0.66),  # good, but its interval begins at 0.64
             "calibration": measures("brier", 0.3),
             "benchmarking": replaces(roc_auc=0.82),
+            "replication": measures("reproducibility.identical_share", 0.995),
             "sensitivity": measures("explainability.features", 0.0),
             "implementation": measures("scan.findings", 1.0),
             "ongoing-monitoring": without("escalation"),
+            "population": measures("drift.worst_psi", 0.25),
             "next-review": says("next_review_on", "2026-06-30"),
             "vendor-documentation": then(tagged(vendor="acme"), without("contingency")),
             "effective-challenge": asks(0, 0),
@@ -254,17 +281,19 @@ STORIES = {
     ),
     "sr-11-7": Story(
         version=version(
-            ("artifact-scan", "performance", "explainability"),
-            {**SCANNED, **BINARY, **EXPLAINED},
+            ("artifact-scan", "performance", "explainability", "reproducibility", "model-card"),
+            {**SCANNED, **BINARY, **EXPLAINED, **REPLICATED, **AGREEING},
             card(
                 "model_details", "intended_use", "training_data", "limitations", "assumptions", "design_evidence", "monitoring_plan"
             ),
         ),
         breaks={
             "documentation": without("assumptions"),
+            "card-numbers": measures("card.sections_filled", 0.8),
             "conceptual-soundness": without("design_evidence"),
             "outcomes-analysis": measures("roc_auc", 0.6),
             "benchmarking": replaces(roc_auc=0.9),
+            "replication": measures("reproducibility.repeat_identical_share", 0.995),
             "implementation": measures("scan.findings", 1.0),
             "ongoing-monitoring": without("monitoring_plan"),
             "findings": leaves_open("medium", overdue=True),
@@ -311,8 +340,8 @@ STORIES = {
     ),
     "medical-device-part-11": Story(
         version=version(
-            ("artifact-scan", "signature-schema", "performance"),
-            {**SCANNED, **BINARY, **several({"signature.present": 1.0, "input_example.scores": 1.0})},
+            ("artifact-scan", "signature-schema", "performance", "reproducibility"),
+            {**SCANNED, **BINARY, **REPLICATED, **several({"signature.present": 1.0, "input_example.scores": 1.0})},
             {
                 **card("intended_use", "validation_protocol", "validation_report", "risk_analysis", "limitations"),
                 "change_assessment": "within plan: section 3.2, retraining on more of the same scanner",
@@ -320,6 +349,7 @@ STORIES = {
         ),
         breaks={
             "locked-artifact": finds("embedded-code", "low"),
+            "locked-output": measures("reproducibility.batch_identical_share", 0.99),
             "interface": measures("input_example.scores", 0.0),
             "sensitivity": measures("recall", 0.86),  # good, but its interval begins at 0.84
             "predictive-value": measures("precision", 0.4),
@@ -335,8 +365,15 @@ STORIES = {
     ),
     "llm-application": Story(
         version=version(
-            ("artifact-scan",),
-            {**SCANNED, **several({"generation.grounded_rate": 0.95, "generation.harmful_rate": 0.001})},
+            ("artifact-scan", "dependencies", "text-generation"),
+            {
+                **SCANNED,
+                **PINNED,
+                **several({
+                    "text.leak_rate": 0.0, "text.toxic_rate": 0.002, "text.refusal_rate": 0.98, "text.over_refusal_rate": 0.03,
+                    "generation.grounded_rate": 0.95, "generation.harmful_rate": 0.001,
+                }),
+            },
             card(
                 "base_model", "licence_and_terms", "provider_data_use", "intended_use", "out_of_scope", "limitations",
                 "red_team_report", "prompt_injection_tests", "tool_permissions", "human_confirmation", "privacy", "monitoring_plan",
@@ -347,7 +384,11 @@ STORIES = {
             "artifact-scan": finds("unsafe-import", "critical"),
             "code-was-read": then(finds("custom-code"), without("code_review")),
             "supply": without("provider_data_use"),
+            "known-vulnerabilities": measures("dependencies.unpinned", 1.0),
             "intended-use": without("out_of_scope"),
+            "leaks": measures("text.leak_rate", 0.001),
+            "toxic-words": measures("text.toxic_rate", 0.006),
+            "refusals": measures("text.over_refusal_rate", 0.2),
             "groundedness": measures("generation.grounded_rate", 0.8),
             "harmful-content": measures("generation.harmful_rate", 0.001, n=50),
             "red-team": without("prompt_injection_tests"),
@@ -430,6 +471,36 @@ def test_each_requirement_is_seen_satisfied_and_unsatisfied(name: str, requireme
     verdict = judged(name, story.breaks[requirement](good(name)))
     assert [(r.id, r.state) for r in verdict.blocking] == [(requirement, State.UNSATISFIED)], [r.reason for r in verdict.blocking]
     assert verdict.blocking[0].how_to_satisfy
+
+
+# Requirements of several halves: what breaks the halves that their story leaves whole.
+HALVES = [
+    ("eu-ai-act-high-risk", "declared-numbers", measures("card.claims_contradicted", 1.0)),
+    ("eu-ai-act-high-risk", "declared-numbers", measures("card.sections_filled", 6 / 7)),
+    ("eu-ai-act-high-risk", "robustness", measures("robustness.worst_flipped", 0.41)),
+    ("eu-ai-act-high-risk", "robustness", without("robustness_tests")),
+    ("eu-ai-act-high-risk", "known-vulnerabilities", measures("dependencies.vulnerable[high]", 1.0)),
+    ("eu-ai-act-high-risk", "known-vulnerabilities", measures("dependencies.unpinned", 1.0)),
+    ("llm-application", "known-vulnerabilities", measures("dependencies.vulnerable[high]", 1.0)),
+    ("llm-application", "known-vulnerabilities", measures("dependencies.vulnerable[critical]", 1.0)),
+    ("llm-application", "leaks", measures("text.leak_rate", 0.0, n=199)),
+    ("llm-application", "toxic-words", measures("text.toxic_rate", 0.0, n=199)),
+    ("llm-application", "refusals", measures("text.refusal_rate", 0.9)),
+    ("sr-26-2", "card-numbers", measures("card.sections_filled", 6 / 7)),
+    ("sr-26-2", "replication", measures("reproducibility.repeat_identical_share", 0.995)),
+    ("sr-11-7", "card-numbers", measures("card.claims_contradicted", 1.0)),
+    ("sr-11-7", "replication", measures("reproducibility.identical_share", 0.995)),
+    *(
+        ("medical-device-part-11", "locked-output", measures(f"reproducibility.{each}identical_share", 0.99))
+        for each in ("", "repeat_", "order_")
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "requirement", "broken"), HALVES)
+def test_each_half_of_a_requirement_is_needed(name: str, requirement: str, broken: Break) -> None:
+    verdict = judged(name, broken(good(name)))
+    assert [(r.id, r.state) for r in verdict.blocking] == [(requirement, State.UNSATISFIED)]
 
 
 @pytest.mark.parametrize(("name", "requirement"), [(name, key) for name, story in STORIES.items() for key in story.applies])
@@ -516,6 +587,20 @@ def test_documents_come_in_the_order_to_publish_them() -> None:
 
 
 # What is particular to one
+
+
+def test_what_answers_leak_is_no_dangerous_file() -> None:
+    leaked = FindingFact("text-generation", "leaks-api-key", "critical", "api_key", "…")
+    seen = good("llm-application")
+    assert judged("llm-application", own(seen, findings=(leaked,))).satisfied  # the rate is judged, with a limit of its own
+
+
+def test_without_a_list_of_advisories_no_package_is_taken_for_sound() -> None:
+    for name in ("llm-application", "eu-ai-act-high-risk"):
+        seen = good(name)
+        known = {key: m for key, m in seen.version.measurements.items() if m.metric != "dependencies.vulnerable"}
+        verdict = judged(name, own(seen, measurements=known))
+        assert [(r.id, r.state) for r in verdict.blocking] == [("known-vulnerabilities", State.ERROR)]
 
 
 def test_a_reason_replaces_a_benchmark_only_at_low_materiality() -> None:

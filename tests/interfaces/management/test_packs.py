@@ -42,6 +42,13 @@ def test_a_pack_is_put_in_force_once_its_data_is_there(run, refused, admin) -> N
     assert Binding.objects.get().parameters_name == ParameterSet.objects.get().name == "sr-11-7"
 
 
+def test_a_pack_waits_for_the_data_that_its_checks_compare_with(run, refused, admin) -> None:
+    for name in ("advisories", "prompts", "toxic-terms"):
+        assert f"There is no data set '{name}'" in str(refused("install_pack", "llm-application", "--bind"))
+        register_dataset(actor=admin, name=name, stream=io.BytesIO(b"x,y\n1,0\n"), format="csv", target="y", closed=True)
+    assert "bind binding llm-application" in run("install_pack", "llm-application", "--bind")
+
+
 def test_a_pack_is_copied_to_be_changed_and_brought_in(run, refused, tmp_path) -> None:
     said = run("install_pack", "internal-baseline", "--to", str(tmp_path / "ours"))
     assert len(said.split()) == len(packs.documents("internal-baseline"))

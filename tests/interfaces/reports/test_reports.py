@@ -63,7 +63,7 @@ def test_every_figure_and_number_leads_to_its_run(reviewed: Scene, signed_in: Br
     for anchor, address in figures:
         assert f'id="{anchor}"' in text(browser.get(address))
     values = re.findall(r'<td class="n"><a href="/check-runs/', page)
-    assert len(values) == 8
+    assert len(values) == 9
 
 
 def test_only_who_may_see_the_version_may_see_its_report_and_runs(reviewed: Scene, signed_in: Browser, mallory: User) -> None:
