@@ -9,6 +9,7 @@ from typing import Any
 
 from governance.checks import catalogue
 from governance.checks.base import Check
+from governance.facts import REPORTED
 from governance.schemas import POLICY_SCHEMA
 
 _REFERENCE = {
@@ -21,15 +22,16 @@ _SAID_OUTSIDE = ("description", "default")
 
 @cache
 def policy_schema() -> Mapping[str, Any]:
-    """Return the schema of policies, in which `with` is told for each check by its name (`if` and `then` of JSON Schema 2020-12)."""
+    """Return the schema of policies, in which `with` is told for each check by its name (`if` and `then` of JSON Schema 2020-12).
+
+    A check that is reported from elsewhere may have any name, and what it takes is not known here.
+    """
     schema = deepcopy(POLICY_SCHEMA)
     item = schema["properties"]["checks"]["items"]
     checks = catalogue.available()
-    item["properties"]["check"] = {
-        "type": "string",
-        "oneOf": [{"const": name, "description": summary(check)} for name, check in checks.items()],
-    }
-    item["allOf"] = [_asked(name, check) for name, check in checks.items()]
+    names = {"oneOf": [{"const": name, "description": summary(check)} for name, check in checks.items()]}
+    item["if"] = {"properties": {"source": {"const": REPORTED}}, "required": ["source"]}
+    item["else"] = {"properties": {"check": names}, "allOf": [_asked(name, check) for name, check in checks.items()]}
     return schema
 
 

@@ -84,13 +84,14 @@ def policy(document: str) -> CompiledPolicy:
     value, marks = loaded(document)
     known = catalogue.available()
     wrong = list(_unstorable(value, marks))
-    wrong += [
-        mistake(marks, ("checks", i, "check"), f"there is no check {request.check}; there are {', '.join(known)}")
-        for i, request in enumerate(compiled.checks)
-        if request.source != REPORTED and request.check not in known
-    ]
     for i, request in enumerate(compiled.checks):
-        wrong += _wrong_check(request, marks, ("checks", i)) if request.check in known else ()
+        if request.source == REPORTED:
+            continue  # what is measured elsewhere, and on what, is said there
+        if request.check in known:
+            wrong += _wrong_check(request, marks, ("checks", i))
+        else:
+            message = f"there is no check {request.check}; there are {', '.join(known)}"
+            wrong.append(mistake(marks, ("checks", i, "check"), message))
     if wrong:
         raise DocumentError(_in_order(wrong))
     return compiled

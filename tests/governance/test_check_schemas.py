@@ -52,10 +52,16 @@ def test_what_a_check_does_not_take_is_refused(fields: dict[str, Any]) -> None:
     assert not VALID.is_valid(asked("fairness", **fields))
 
 
+def test_a_reported_check_is_said_elsewhere() -> None:
+    assert VALID.is_valid(asked("load-test", source="reported"))
+    assert VALID.is_valid(asked("fairness", source="reported", **{"with": {"anything": 1}}))
+    assert not VALID.is_valid(asked("load-test", source="worker")) and not VALID.is_valid(asked("Load test", source="reported"))
+
+
 def test_what_a_check_takes_fits_also_as_a_parameter_of_the_policy() -> None:
     taken = {"sensitive": ["sex", {"column": "age", "edges": [25, "${old}"]}, "${other}"], "threshold": "${from_score}"}
     assert VALID.is_valid(asked("fairness", dataset="${data}", **{"with": taken}))
     assert VALID.is_valid(asked("fairness", dataset="d", **{"with": {"sensitive": "${all}"}}))
     assert VALID.is_valid(asked("artifact-scan")) and not VALID.is_valid(asked("artefact-scan"))
-    told = policy_schema()["properties"]["checks"]["items"]["properties"]["check"]["oneOf"]
+    told = policy_schema()["properties"]["checks"]["items"]["else"]["properties"]["check"]["oneOf"]
     assert [each["const"] for each in told] == list(catalogue.available()) and all(each["description"] for each in told)
