@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from core.documents import DocumentError, Mistake
 from core.models import User
 from governance.commands.policies import bind_policy
 from registry.dataset_contracts import publish_contract
@@ -190,6 +191,19 @@ def test_it_says_where_it_is_used_and_is_linked_from_there(scene: Scene, signed_
     assert run in text(ravi.get(f"{page}versions/1/"))
     # Who reads data sets, but not the model, sees no run on it.
     assert "/check-runs/" not in text(signed_in(person("erin", "data-scientist")).get(page))
+
+
+def test_a_policy_of_an_earlier_release_that_cannot_be_read_is_left_out(
+    scene: Scene, signed_in: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(document: str) -> Any:
+        raise DocumentError([Mistake(1, 1, "it asks for what there is no more")])
+
+    dana = signed_in(scene.dana)
+    page = "/datasets/german-credit-validation/"
+    assert "credit-production" in text(dana.get(page))
+    monkeypatch.setattr("governance.dataset_uses.compile_policy", refuse)
+    assert "credit-production" not in text(dana.get(page))
 
 
 def test_pages_take_as_many_statements_for_many_as_for_few(scene: Scene, loans: None, signed_in: Browser) -> None:
