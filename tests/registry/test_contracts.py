@@ -268,8 +268,8 @@ print(through("large"), peak() - before)
 
 
 def test_registration_reads_a_large_file_in_little_memory(tmp_path: Path) -> None:
-    """As a whole it takes some 80 MB, and its numbers as a set of Python's another 15."""
-    rows = 200_000
+    """As a whole it takes some 120 MB, and its numbers as a set of Python's another 22; what allocators keep differs by some 40."""
+    rows = 300_000
     numbers = np.arange(rows) % 999 / 1
     table = pyarrow.table({"id": np.arange(rows), **{f"x{each}": numbers for each in range(1, 51)}})
     for name, content in (("small", table.slice(0, 70_000)), ("large", table)):
@@ -277,7 +277,7 @@ def test_registration_reads_a_large_file_in_little_memory(tmp_path: Path) -> Non
         feather.write_feather(content, str(tmp_path / f"{name}.arrow"), compression="zstd")
     command = [sys.executable, "-c", _MEASURED, str(tmp_path)]
     seen, megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert int(seen) == rows and int(megabytes) < 50
+    assert int(seen) == rows and int(megabytes) < 80
 
 
 def test_an_arrow_file_that_points_outside_of_itself_is_refused(tmp_path: Path) -> None:
