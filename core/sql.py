@@ -171,6 +171,11 @@ def as_text(expression: str) -> str:
     return f"({expression})::text" if is_postgresql() else expression
 
 
+def row_address() -> str:
+    """Return the name by which a table's rows have an address, the same for as long as one statement lasts."""
+    return "ctid" if is_postgresql() else "rowid"
+
+
 def for_update(of: str) -> str:
     """Return the clause that locks the rows of one table, though not against rows that refer to them.
 

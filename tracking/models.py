@@ -88,31 +88,31 @@ class Run(models.Model):
         indexes = [models.Index(fields=["experiment", "-start_ms", "id"], name="run_newest")]
 
 
+# What is logged to a run is written by the hundred. Its key is the run's and its own, so that one index does for both, and the
+# reference to the run is not looked up again for every row: runs are never removed, and who logs holds the run's row.
+
+
 class RunTag(models.Model):
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tags", db_index=False)
+    pk = models.CompositePrimaryKey("run_id", "key")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tags", db_index=False, db_constraint=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "key"], name="one_run_tag_per_key")]
 
 
 class Param(models.Model):
     """A parameter of a run; never changed once logged."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="params", db_index=False)
+    pk = models.CompositePrimaryKey("run_id", "key")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="params", db_index=False, db_constraint=False)
     key = models.CharField(max_length=250)
     value = models.TextField(blank=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "key"], name="one_param_per_key")]
 
 
 class MetricPoint(models.Model):
     """One point of a metric's history. A NaN is stored as 0 with its flag; infinities are clamped, as MLflow's SQL store does."""
 
-    id = models.BigAutoField(primary_key=True)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metric_points", db_index=False)
+    pk = models.CompositePrimaryKey("run_id", "key", "timestamp_ms", "step", "value", "is_nan", "model_id")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metric_points", db_index=False, db_constraint=False)
     key = models.CharField(max_length=250)
     timestamp_ms = models.BigIntegerField()
     step = models.BigIntegerField(default=0)
@@ -123,18 +123,14 @@ class MetricPoint(models.Model):
     dataset_digest = models.CharField(max_length=36, blank=True, default="")
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["run", "key", "timestamp_ms", "step", "value", "is_nan", "model_id"], name="one_metric_point"
-            )
-        ]
         indexes = [models.Index(fields=["model_id"], condition=~models.Q(model_id=""), name="metric_point_model")]
 
 
 class LatestMetric(models.Model):
     """The point of a metric with the greatest (step, timestamp, value): kept by one upsert so that reads never scan history."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="latest_metrics", db_index=False)
+    pk = models.CompositePrimaryKey("run_id", "key")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="latest_metrics", db_index=False, db_constraint=False)
     key = models.CharField(max_length=250)
     timestamp_ms = models.BigIntegerField()
     step = models.BigIntegerField(default=0)
@@ -145,7 +141,6 @@ class LatestMetric(models.Model):
     dataset_digest = models.CharField(max_length=36, blank=True, default="")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "key"], name="one_latest_metric")]
         indexes = [models.Index(fields=["key", "value", "run"], name="latest_metric_value")]
 
 

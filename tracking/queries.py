@@ -259,7 +259,7 @@ def logged_model_records(rows: Sequence[sql.Row]) -> list[LoggedModelRecord]:
     points: dict[str, list[MetricValue]] = defaultdict(list)
     for model_id, key, value, is_nan, timestamp, step, run_id, name, digest in sql.fetch(
         "SELECT model_id, key, value, is_nan, timestamp_ms, step, run_id, dataset_name, dataset_digest FROM tracking_metricpoint"
-        f" WHERE model_id IN ({sql.marks(ids)}) AND model_id <> '' ORDER BY id",
+        f" WHERE model_id IN ({sql.marks(ids)}) AND model_id <> '' ORDER BY key, timestamp_ms, step, value",
         ids,
     ):
         points[model_id].append(MetricValue(key, "NaN" if is_nan else value, timestamp, step, run_id, model_id, name, digest))

@@ -254,7 +254,7 @@ def _sort_by_metric(query: Statement, order: Order, alias: str, clauses: Sequenc
     for clause in clauses:
         query.where(_number(alias, clause.comparator), [clause.value])
     if not clauses:
-        query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
+        query.sort.append(f"CASE WHEN {alias}.key IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
     elif all(clause.comparator == "!=" for clause in clauses):  # which a NaN fulfils
         query.sort.append(f"CASE WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
     query.sort.append(f"{alias}.value {direction(order)}")
@@ -271,7 +271,7 @@ def _sort_runs(query: Statement, order: Order, alias: str) -> None:
         return
     table = "tracking_param" if order.entity == "params" else "tracking_runtag"
     query.join(f"{table} {alias} ON {alias}.run_id = r.id AND {alias}.key = %s", [order.key])
-    query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 1 ELSE 0 END ASC")
+    query.sort.append(f"CASE WHEN {alias}.key IS NULL THEN 1 ELSE 0 END ASC")
     query.sort.append(f"{sql.ordered(f'{alias}.value')} {direction(order)}")
 
 
@@ -388,14 +388,14 @@ def _sort_models(query: Statement, order: Order, given: ModelOrder) -> None:
         return
     dataset = (given.dataset_name, given.dataset_digest)
     narrowed, values = _of_datasets([dataset] if any(dataset) else [])
-    alias = f"o{len(query.joins)}"
+    alias, row = f"o{len(query.joins)}", sql.row_address()
     # the latest point of the metric stands for the model
     query.join(
-        f"tracking_metricpoint {alias} ON {alias}.id = (SELECT x.id FROM tracking_metricpoint x WHERE x.model_id = m.id"
-        f" AND x.model_id <> '' AND x.key = %s{narrowed} ORDER BY x.timestamp_ms DESC, x.step DESC, x.id DESC LIMIT 1)",
+        f"tracking_metricpoint {alias} ON {alias}.{row} = (SELECT x.{row} FROM tracking_metricpoint x WHERE x.model_id = m.id"
+        f" AND x.model_id <> '' AND x.key = %s{narrowed} ORDER BY x.timestamp_ms DESC, x.step DESC, x.value DESC LIMIT 1)",
         [order.key, *values],
     )
-    query.sort.append(f"CASE WHEN {alias}.id IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
+    query.sort.append(f"CASE WHEN {alias}.key IS NULL THEN 2 WHEN {alias}.is_nan THEN 1 ELSE 0 END ASC")
     query.sort.append(f"{alias}.value {direction(order)}")
 
 
