@@ -4,6 +4,9 @@ SQLite has a waiting writer ask again after ever longer pauses, so under load ch
 while the lock is free most of the time. Here a writer takes an advisory lock on a file beside the database before it begins, and the
 kernel wakes the first who waits when the one before has committed (flock(2)). Whoever does not take part, such as a backup
 with SQLite's own program, is still waited for as SQLite does it. The lock goes with the process that held it.
+
+A commit is on the disk before its caller goes on, as with ``synchronous=FULL``, but is synced after the turn was given up: the next
+writer need not wait for the disk. SQLite's log is written in the order of the commits, so to sync it is to sync all before, too.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 from django.db.utils import OperationalError
+
+_FULL = 2
 
 
 class _Cursor(base.SQLiteCursorWrapper):
@@ -39,6 +44,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._turn: _Turn | None = None
+        self._log: str | None = None  # where commits are synced here, and not by SQLite
 
     def create_cursor(self, name: str | None = None) -> Any:
         """Return a cursor that remembers statements."""
@@ -48,7 +54,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Connect, with a place in the queue of this file's writers."""
         connection = super().get_new_connection(conn_params)
         if not self.is_in_memory_db():
-            self._turn = _Turn(Path(conn_params["database"]), patience=conn_params.get("timeout", 5.0))
+            database = Path(conn_params["database"])
+            self._turn = _Turn(database, patience=conn_params.get("timeout", 5.0))
+            (mode,), (level,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("journal_mode", "synchronous"))
+            self._log = f"{database}-wal" if (mode, level) == ("wal", _FULL) else None
         return connection
 
     def _start_transaction_under_autocommit(self) -> None:
@@ -57,15 +66,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return
         self._turn.take()
         try:
+            if self._log is not None:
+                self.connection.execute("PRAGMA synchronous=NORMAL")
             super()._start_transaction_under_autocommit()  # type: ignore[misc]  # the stubs leave it out
         except BaseException:
-            self._turn.give()
+            self._give_turn()
             raise
 
     def _commit(self) -> None:
         # If it fails, a rollback follows.
         super()._commit()  # type: ignore[misc]  # the stubs leave it out
-        self._give_turn()
+        if self._give_turn() and self._log is not None:
+            _sync(self._log)
 
     def _rollback(self) -> None:
         try:
@@ -81,9 +93,31 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 self._turn.leave()
                 self._turn = None
 
-    def _give_turn(self) -> None:
-        if self._turn is not None:
+    def _give_turn(self) -> bool:
+        """Let the next one write, and return whether it was this connection's turn."""
+        if self._turn is None or not self._turn.mine:
+            return False
+        try:
+            if self._log is not None:  # what is written outside of transactions is synced by SQLite itself
+                self.connection.execute("PRAGMA synchronous=FULL")
+        finally:
             self._turn.give()
+        return True
+
+
+def _sync(log: str) -> None:
+    """Return when what was written to SQLite's log is on the disk. Raises OperationalError if the disk fails.
+
+    SQLite locks nothing on this file itself, whose locks would go when it is closed here.
+    """
+    try:
+        descriptor = os.open(log, os.O_RDONLY)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise OperationalError(f"disk I/O error: {error}") from error
 
 
 class _Turn:
@@ -94,7 +128,7 @@ class _Turn:
         # An object, so that it is closed with a connection that its thread never closed.
         self._file = database.with_name(database.name + "-queue").open("ab")
         self._patience = patience
-        self._mine = False
+        self.mine = False
 
     def take(self) -> None:
         """Wait until it is this connection's turn. Raises OperationalError as SQLite would if that takes too long.
@@ -109,12 +143,12 @@ class _Turn:
         except BaseException:
             threads.release()
             raise
-        self._mine = True
+        self.mine = True
 
     def give(self) -> None:
         """Let the next one write. Does nothing without the turn."""
-        if self._mine:
-            self._mine = False
+        if self.mine:
+            self.mine = False
             fcntl.flock(self._file, fcntl.LOCK_UN)
             _threads(self._database).release()
 

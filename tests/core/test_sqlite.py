@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +24,7 @@ SETTINGS = {
     "ENGINE": "core.sqlite", "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False, "AUTOCOMMIT": True, "ATOMIC_REQUESTS": False,
     "TIME_ZONE": None, "USER": "", "PASSWORD": "", "HOST": "", "PORT": "", "TEST": {},
 }  # fmt: skip
+OPTIONS = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"}
 WRITE = """
 import sys, time
 sys.path.insert(0, "{root}")
@@ -34,12 +37,7 @@ write(connection, {times})
 
 
 def connect(file: Path, timeout: float = 20) -> DatabaseWrapper:
-    options = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": timeout,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-    }
-    made = DatabaseWrapper({**SETTINGS, "NAME": str(file), "OPTIONS": options}, "apart")
+    made = DatabaseWrapper({**SETTINGS, "NAME": str(file), "OPTIONS": {**OPTIONS, "timeout": timeout}}, "apart")
     made.ensure_connection()
     return made
 
@@ -161,3 +159,66 @@ def test_a_child_of_a_process_that_is_writing_gets_its_turn(file: Path) -> None:
     assert os.waitpid(child, os.WNOHANG) == (0, 0)
     held.give()
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_commit_is_synced_before_its_caller_goes_on_and_while_the_next_one_writes(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lay in the files when they were synced is what the disk would have after a power failure."""
+    first, second = connect(file), connect(file, timeout=2)
+    synced: list[str] = []
+    kept: list[int] = []
+
+    def look_on(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        place = tmp_path / f"after {len(synced)}"
+        place.mkdir()
+        for name in (file.name, f"{file.name}-wal"):
+            shutil.copy(file.parent / name, place)
+        kept.append(counted(place / file.name))
+        if len(synced) == 1:
+            write(second, 1)  # it is nobody's turn any more
+
+    monkeypatch.setattr("core.sqlite.base.os.fdatasync", look_on)
+    write(first, 1)
+    assert synced == ["some.sqlite3-wal"] * 2
+    assert kept == [1, 2]
+
+
+def test_what_is_written_outside_a_transaction_is_synced_by_sqlite(file: Path) -> None:
+    connection = connect(file)
+    levels = []
+    for finish in (end, DatabaseWrapper.rollback):
+        begin(connection)
+        finish(connection)
+        connection.set_autocommit(True)
+        with connection.cursor() as cursor:
+            levels += cursor.execute("PRAGMA synchronous").fetchall()
+    assert levels == [(2,), (2,)]
+
+
+def test_a_disk_that_fails_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = connect(file)
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("core.sqlite.base.os.fdatasync", fail)
+        with pytest.raises(OperationalError, match="disk I/O error"):
+            write(connection, 1)
+    connection.set_autocommit(True)
+    write(connection, 1)
+
+
+def test_a_database_without_a_log_is_left_to_sqlite(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems cannot have one, and SQLite then keeps a journal instead."""
+    monkeypatch.setitem(OPTIONS, "init_command", "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL;")
+    monkeypatch.setattr("core.sqlite.base.os.fdatasync", lambda _: pytest.fail("there is nothing to sync"))
+    connection = connect(file)
+    begin(connection)
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)
+        cursor.execute("UPDATE counter SET n = 7")
+    end(connection)
+    assert counted(file) == 7
