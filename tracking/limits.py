@@ -28,7 +28,7 @@ def check_key(kind: str, key: str) -> None:
         raise Invalid(f"{key!r} is no name for a {kind}: use letters, digits, and the signs `_ - . : /` and space.")
     if len(key) > MAX_KEY:
         raise Invalid(f"The name of a {kind} has at most {MAX_KEY} characters.")
-    if posixpath.normpath(key) != key or key in (".", "..") or key.startswith(("/", "../")):
+    if key in (".", "..") or ("/" in key and (posixpath.normpath(key) != key or key.startswith(("/", "../")))):
         raise Invalid(f"{key!r} is no name for a {kind}: read as a path, it must be relative and have no empty or dotted steps.")
 
 

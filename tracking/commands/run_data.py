@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,8 +21,7 @@ from tracking.queries import require_logged_models, writable
 MODEL_HISTORY_TAG = "mlflow.log-model.history"
 
 
-@dataclass(frozen=True, slots=True)
-class MetricPoint:
+class MetricPoint(msgspec.Struct, frozen=True, gc=False):
     """A measured value. model_id: the logged model it was measured on, if any."""
 
     key: str
