@@ -14,6 +14,7 @@ MAX_FOLDER, MAX_NAME = 1500, 500
 NAMES_A_HOST = frozenset({"ftp", "sftp", "hdfs", "viewfs", "http", "https", "r2", "b2", "abfss"})
 
 _DRIVE = re.compile(r"[A-Za-z]:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ROUNDS = 10
 
 
@@ -47,7 +48,7 @@ def _refuse(path: str) -> None:
         or ".." in slashed.split("/")
         or path.lower().startswith("file:")
         or "#" in path
-        or any(ord(letter) < 32 or ord(letter) == 127 for letter in path)
+        or _CONTROL.search(path)
     ):
         raise Invalid(f"{path[:200]!r} is not a safe path: give a relative one without `..`, `#` and control characters.")
 
