@@ -12,7 +12,7 @@ from django.db.models import ForeignObjectRel
 from django.utils import timezone
 
 from artifacts import paths
-from artifacts.models import Blob, FrozenTree, Upload
+from artifacts.models import Blob, FrozenTree, Removal, Upload
 from artifacts.queries import FileInfo, ManifestLine, below, manifest, strictly_below
 from artifacts.store import Received, Source, store
 from core import audit, sql
@@ -62,7 +62,10 @@ def _place(*, actor: Actor, path: str, received: Received, scope: str) -> None:
 
 
 def note_content(received: Received) -> None:
-    """Give content that was kept its row, in the transaction of what will name it; until then nobody can collect it."""
+    """Give content that was kept its row, in the transaction of what will name it; from then on nobody can collect it.
+
+    Whoever names content calls this first: it waits for a collection that is removing the content just now.
+    """
     sql.run(
         "INSERT INTO artifacts_blob (digest, size_bytes, created_at) VALUES (%s, %s, %s)"
         " ON CONFLICT (digest) DO UPDATE SET size_bytes = excluded.size_bytes",
@@ -141,14 +144,15 @@ def unfreeze(holder: str) -> None:
 def collect_unreferenced(*, older_than: timedelta) -> int:
     """Remove contents that nothing has named for so long, and what is left of cut-off and forgotten uploads; return how many.
 
-    Files of the tree name contents, and so do rows of the packages above, such as versions of data sets.
-
-    Each content goes in a transaction of its own: an upload of the same bytes waits for it and then stores them anew.
+    Files of the tree name contents, and so do rows of the packages above, such as versions of data sets. What a collection that
+    was killed had left is removed too.
     """
     gone = store().collect_abandoned(older_than)
     Upload.objects.filter(created_at__lt=timezone.now() - older_than).delete()  # its parts have no name then
     old = Blob.objects.filter(files__isnull=True, created_at__lt=timezone.now() - older_than).values_list("digest", flat=True)
-    return gone + collect(list(old))
+    for digest in list(old):
+        _forget(digest)
+    return gone + sum(_remove(digest) for digest in list(Removal.objects.values_list("digest", flat=True)))
 
 
 def collect(digests: Iterable[str]) -> int:
@@ -156,17 +160,36 @@ def collect(digests: Iterable[str]) -> int:
 
     Of any age: for contents that nobody else can be about to name.
     """
-    gone = 0
-    for digest in digests:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                f"DELETE FROM artifacts_blob WHERE digest = %s AND NOT ({_named()})",
-                [digest],
-            )
-            if cursor.rowcount:
-                store().remove(digest)
-                gone += 1
-    return gone
+    return sum(_forget(digest) and _remove(digest) for digest in digests)
+
+
+@transaction.atomic(durable=True)
+def _forget(digest: str) -> bool:
+    """Take the row of a content that nothing names, and note that the content is to be removed; return whether there was one."""
+    if sql.is_postgresql():
+        # Waits for whoever is about to name it, and lets the next statement see that they did.
+        sql.fetch("SELECT 1 FROM artifacts_blob WHERE digest = %s FOR UPDATE", [digest])
+    if not sql.run(f"DELETE FROM artifacts_blob WHERE digest = %s AND NOT ({_named()})", [digest]):
+        return False
+    sql.run("INSERT INTO artifacts_removal (digest) VALUES (%s) ON CONFLICT DO NOTHING", [digest])
+    return True
+
+
+@transaction.atomic(durable=True)
+def _remove(digest: str) -> bool:
+    """Remove a content that has no row from the store; return whether it had none.
+
+    Its row is inserted and taken back: who would name the content (``note_content``) waits for that, and looks into the store after it.
+    """
+    free = sql.run(
+        "INSERT INTO artifacts_blob (digest, size_bytes, created_at) VALUES (%s, 0, %s) ON CONFLICT DO NOTHING",
+        [digest, timezone.now()],
+    )
+    if free:
+        store().remove(digest)
+        sql.run("DELETE FROM artifacts_blob WHERE digest = %s", [digest])
+    sql.run("DELETE FROM artifacts_removal WHERE digest = %s", [digest])
+    return bool(free)
 
 
 def _named() -> str:

@@ -14,6 +14,12 @@ class Blob(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
 
+class Removal(models.Model):
+    """Content whose row is gone and which is to be removed from the store, unless it has a row again by then."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+
+
 class ArtifactFile(models.Model):
     """A file in the artifact tree, such as ``3/<run id>/artifacts/plots/roc.png``; paths never start with a slash."""
 

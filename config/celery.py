@@ -20,7 +20,7 @@ app.autodiscover_tasks(["workflows"])
 app.conf.beat_schedule = {
     "take up what was left": {"task": "workflows.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "give events their place in the ledger": {"task": "workflows.sequence_ledger", "schedule": 2.0, "options": {"expires": 5}},
-    "look for events that committed late": {
+    "look through all events for one without a place": {
         "task": "workflows.sequence_ledger",
         "schedule": 3600.0,
         "kwargs": {"whole": True},

@@ -104,6 +104,22 @@ class LedgerCheckpoint(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
 
+class LedgerMark(models.Model):
+    """How far back the sequencer need not look: one row, which only a sequencer moves, under its lock.
+
+    Every event up to ``settled`` that is or ever will be committed has its place. ``candidate`` is the next such id, once each
+    transaction before ``candidate_xid`` has ended (PostgreSQL).
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    settled = models.BigIntegerField(default=0)
+    candidate = models.BigIntegerField(null=True)
+    candidate_xid = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="one_ledger_mark", condition=models.Q(id=1))]
+
+
 class JobState(models.TextChoices):
     QUEUED = "queued"
     RUNNING = "running"

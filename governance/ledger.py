@@ -12,37 +12,42 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
 
+from core import sql
 from core.models import AuditEvent, LedgerCheckpoint, LedgerEntry
+from governance import ledger_mark
 from governance.merkle import Frontier, leaf_hash
 
-# Ids are given when a row is inserted, not when it commits: a slow transaction's event may turn up this far behind.
-_WINDOW = 100_000
 _LOCK = 0x636F756E
 MAX_PROBLEMS = 100
 BATCH = 5_000
 
 
-@transaction.atomic
+_WAITING = f"""FROM {AuditEvent._meta.db_table} e WHERE e.id > %s AND NOT EXISTS (
+    SELECT 1 FROM {LedgerEntry._meta.db_table} l WHERE l.event_id = e.id AND l.event_id > %s)"""
+
+
+@transaction.atomic(durable=True)
 def sequence(*, limit: int = BATCH, whole: bool = False) -> int:
     """Append up to ``limit`` committed events to the tree and return how many; 0 when there was nothing to do.
 
-    whole: look through all events, not only the newest, for one that committed very late.
+    whole: look through all events, not only those after the mark, for one that got there behind this program's back.
     """
     _lock()
     head = LedgerCheckpoint.objects.order_by("-size").first()
     frontier = Frontier(head.size, map(bytes.fromhex, head.frontier)) if head else Frontier()
-    last = head.last_event_id if head else 0
-    waiting = AuditEvent.objects.filter(entry__isnull=True) if whole else unsequenced(head)
+    mark = ledger_mark.read()
+    ended = ledger_mark.candidate_ended(mark)
+    waiting = _waiting(0 if whole else mark.settled, limit)
+    last = max(head.last_event_id if head else 0, waiting[-1][0] if waiting else 0)
+    ledger_mark.move(mark, ended=ended, reached=waiting[-1][0] if len(waiting) == limit else last, last=last)
+    if not waiting:
+        return 0
     entries = []
-    for event_id, body in waiting.order_by("id").values_list("id", "body")[:limit]:
+    for event_id, body in waiting:
         leaf = leaf_hash(body.encode())
         entries.append(LedgerEntry(position=frontier.size, event_id=event_id, leaf_hash=leaf.hex()))
         frontier.append(leaf)
-        last = max(last, event_id)
-    if not entries:
-        return 0
     LedgerEntry.objects.bulk_create(entries, batch_size=500)
     LedgerCheckpoint.objects.create(
         size=frontier.size, root_hash=frontier.root().hex(), frontier=[h.hex() for h in frontier.hashes], last_event_id=last
@@ -50,9 +55,21 @@ def sequence(*, limit: int = BATCH, whole: bool = False) -> int:
     return len(entries)
 
 
-def unsequenced(head: LedgerCheckpoint | None) -> QuerySet[AuditEvent]:
-    """Return the events that wait for their place, but for one that committed later than any transaction should."""
-    return AuditEvent.objects.filter(entry__isnull=True, id__gt=(head.last_event_id if head else 0) - _WINDOW)
+def pending() -> int:
+    """Return how many committed events wait for their place."""
+    settled = ledger_mark.read().settled
+    # What no index holds, or SQLite may step through one on other columns.
+    ((count,),) = sql.fetch_unprepared(f"SELECT count(e.body) {_WAITING}", [settled, settled])
+    return int(count)
+
+
+def _waiting(settled: int, limit: int) -> list[tuple[int, str]]:
+    """Return id and body of the first events after an id that have no place.
+
+    The bound is said of both tables, so that every way to compare them reads no more of either; and what it is decides which is best.
+    """
+    rows = sql.fetch_unprepared(f"SELECT e.id, e.body {_WAITING} ORDER BY e.id LIMIT %s", [settled, settled, limit])
+    return [(event_id, body) for event_id, body in rows]
 
 
 def _lock() -> None:

@@ -392,7 +392,7 @@ class LedgerHead:
 def ledger_head() -> LedgerHead:
     """Return the newest checkpoint; it holds no secrets, so anyone signed in may see it."""
     head = LedgerCheckpoint.objects.order_by("-size").first()
-    waiting = ledger.unsequenced(head).count()
+    waiting = ledger.pending()
     return LedgerHead(head.size, head.root_hash, head.created_at, waiting) if head else LedgerHead(0, "", None, waiting)
 
 

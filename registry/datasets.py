@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from artifacts.models import Blob
+from artifacts.commands import note_content
 from artifacts.sources import open_source
 from artifacts.store import Received, Source, store
 from core import access, audit
@@ -191,12 +191,12 @@ def _insert(actor: Actor, new: _New) -> DatasetVersion:
     if version is None:
         if _contract_of(new.name) != new.contract:
             raise Conflict(f"The contract of {new.name!r} was changed while the file was read. Register it again.")
-        blob, _ = Blob.objects.get_or_create(digest=new.received.digest, defaults={"size_bytes": new.received.size_bytes})
+        note_content(new.received)
         newest = DatasetVersion.objects.filter(dataset=dataset).order_by("-number").values_list("number", flat=True).first()
         version = DatasetVersion.objects.create(
             dataset=dataset,
             number=(newest or 0) + 1,
-            blob=blob,
+            blob_id=new.received.digest,
             format=new.format,
             target=new.target,
             row_count=new.table.row_count,

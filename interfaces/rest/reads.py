@@ -12,7 +12,8 @@ from django.db.models import QuerySet
 from core import access
 from core.access import Actor, Permission
 from core.errors import NotFound
-from core.models import ApiToken, AuditEvent, LedgerCheckpoint
+from core.models import ApiToken, LedgerCheckpoint
+from governance import ledger
 from governance.models import CheckRun, Decision, Measurement, ModelCard
 from governance.queries import check_runs
 from interfaces.rest.shapes import (
@@ -30,9 +31,6 @@ from registry.models import ModelVersion, Stage, StageTransition
 from workflows.models import RequestCheck
 from workflows.queries import requests as request_queries
 from workflows.queries.requests import RequestPage
-
-# An event's id is given before it commits; the sequencer looks back this far for one that came late, and so does counting.
-_LATE = 100_000
 
 
 def request_detail(page: RequestPage) -> RequestDetail:
@@ -195,7 +193,7 @@ def _decision(actor: Actor, decision_id: Any) -> Decision:
 def ledger_head() -> Head:
     """Return the newest checkpoint and how many events wait for their place; anyone signed in may see it."""
     head = LedgerCheckpoint.objects.order_by("-size").first()
-    waiting = AuditEvent.objects.filter(entry__isnull=True, id__gt=(head.last_event_id if head else 0) - _LATE).count()
+    waiting = ledger.pending()
     return Head(head.size, head.root_hash, head.created_at, waiting) if head else Head(0, "", None, waiting)
 
 

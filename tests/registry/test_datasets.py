@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import subprocess
 import sys
@@ -8,8 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from artifacts.commands import collect_unreferenced
+from artifacts.commands import collect, collect_unreferenced
 from artifacts.models import Blob
+from artifacts.store import store
 from core.access import SYSTEM
 from core.errors import Denied, Invalid, NotFound
 from core.models import AuditEvent, User
@@ -124,6 +126,22 @@ def test_the_content_of_a_data_set_is_not_swept_away(pat: User) -> None:
     register_dataset(actor=actor(pat), name="d", stream=io.BytesIO(CSV), format="csv", target="label")
     Blob.objects.create(digest="0" * 64, size_bytes=0)
     assert collect_unreferenced(older_than=timedelta(seconds=-60)) == 1
+    with datasets.open_content(actor(pat), "d") as file:
+        assert file.read() == CSV
+
+
+def test_content_that_is_collected_while_a_data_set_is_registered_is_stored_anew(pat: User, monkeypatch) -> None:
+    digest = hashlib.sha256(CSV).hexdigest()
+    Blob.objects.create(digest=digest, size_bytes=len(CSV))
+    keep = type(store()).keep
+
+    def kept_and_collected(self: object, received: object) -> None:
+        keep(self, received)
+        monkeypatch.undo()
+        assert collect([digest]) == 1
+
+    monkeypatch.setattr(type(store()), "keep", kept_and_collected)
+    register_dataset(actor=actor(pat), name="d", stream=io.BytesIO(CSV), format="csv", target="label")
     with datasets.open_content(actor(pat), "d") as file:
         assert file.read() == CSV
 

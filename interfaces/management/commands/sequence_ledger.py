@@ -13,7 +13,7 @@ class Command(BaseCommand):
     help = "Append every committed audit event that has no place yet to the ledger."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--whole", action="store_true", help="look through all events, also for one that committed very late")
+        parser.add_argument("--whole", action="store_true", help="look through all events, not only those after the mark")
 
     def handle(self, *args: Any, **options: Any) -> None:
         total = 0
