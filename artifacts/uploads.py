@@ -6,6 +6,7 @@ their right. A part is one content among others: what is never joined loses its 
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,10 @@ from django.core import signing
 from django.db import connection, transaction
 from django.utils import timezone
 
-from artifacts import commands, paths
-from artifacts.models import Upload, UploadPart
+from artifacts import commands, paths, queries
+from artifacts.models import Blob, Upload, UploadPart
 from artifacts.queries import FileInfo
-from artifacts.store import Source, store
+from artifacts.store import BLOCK, Source, store
 from core.access import Actor
 from core.errors import Conflict, Denied, Invalid, NotFound
 
@@ -73,10 +74,17 @@ def receive_part(*, ticket: str, upload_id: str, number: int, stream: Source, ex
 def complete(*, actor: Actor, path: str, upload_id: str, parts: Sequence[tuple[int, str]], scope: str = "") -> FileInfo:
     """Join the parts, given as (number, digest), to the file they are; the upload is over then.
 
-    The file is hashed as it is read, part by part. Raises NotFound for an upload that is not of this path or over, Invalid
-    unless all parts announced are there as they are named, Conflict for a path that is frozen.
+    The file is hashed as it is read, part by part. A client whose answer was lost asks again: if the file there is these very
+    parts, that is the answer once more. Raises NotFound for an upload that is not of this path or over, Invalid unless all parts
+    announced are there as they are named, Conflict for a path that is frozen.
     """
-    upload = _upload(upload_id, path)
+    try:
+        upload = _upload(upload_id, path)
+    except NotFound:
+        file = None if Upload.objects.filter(pk=upload_id).exists() else _joined_before(path, parts)
+        if file is None:
+            raise
+        return file
     held = list(upload.parts.order_by("number").values_list("number", "blob_id", "blob__size_bytes"))
     if sorted(parts) != [(number, digest) for number, digest, _ in held] or len(held) != upload.parts_announced:
         raise Invalid(
@@ -90,6 +98,27 @@ def complete(*, actor: Actor, path: str, upload_id: str, parts: Sequence[tuple[i
         source.close()
     Upload.objects.filter(pk=upload_id).delete()
     return file
+
+
+def _joined_before(path: str, parts: Sequence[tuple[int, str]]) -> FileInfo | None:
+    """Return the file at a path if it is these parts one after the other, else None. Lengths are compared before contents."""
+    named = sorted(parts)
+    sizes = dict(Blob.objects.filter(pk__in={digest for _, digest in named}).values_list("digest", "size_bytes"))
+    if [number for number, _ in named] != list(range(1, len(named) + 1)) or any(digest not in sizes for _, digest in named):
+        return None
+    try:
+        file = queries.file_at(paths.safe_file(path))
+    except NotFound:
+        return None
+    if sum(sizes[digest] for _, digest in named) != file.size_bytes:
+        return None
+    source, found = _Joined([digest for _, digest in named]), hashlib.sha256()
+    try:
+        while block := source.read(BLOCK):
+            found.update(block)
+    finally:
+        source.close()
+    return file if found.hexdigest() == file.digest else None
 
 
 def abort(*, path: str, upload_id: str) -> None:

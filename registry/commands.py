@@ -191,7 +191,8 @@ def set_model_tag(*, actor: Actor, name: str, key: str, value: str = "") -> None
 
 @transaction.atomic
 def delete_model_tag(*, actor: Actor, name: str, key: str) -> None:
-    """Remove a tag of a model; one that is not there is no mistake. Raises NotFound, Denied."""
+    """Remove a tag of a model; one that is not there is no mistake. Raises NotFound, Denied, Invalid for what is no key."""
+    names.tag(key)
     model = rows.model_key(actor, Permission.MODEL_WRITE, name)
     deleted, _ = RegisteredModelTag.objects.filter(model=model.id, key=key).delete()
     if not deleted:
@@ -317,6 +318,7 @@ def set_version_tag(*, actor: Actor, model_name: str, number: str | int, key: st
 @transaction.atomic
 def delete_version_tag(*, actor: Actor, model_name: str, number: str | int, key: str) -> None:
     """Remove a tag of a version; one that is not there is no mistake. Raises NotFound, Denied, Invalid."""
+    names.tag(key)
     subject = rows.version_key(actor, Permission.MODEL_WRITE, model_name, number)
     deleted, _ = ModelVersionTag.objects.filter(version=subject.id, key=key).delete()
     if deleted:

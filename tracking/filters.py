@@ -46,12 +46,17 @@ class Order:
 
 @dataclass(frozen=True)
 class Key:
-    """What may be asked of a key. whole: its number has no fraction. quoted_number: nor that, and may be written as a quoted text."""
+    """What may be asked of a key.
+
+    whole: its number has no fraction. quoted_number: nor that, and may be written as a quoted text. double: its number may be
+    beyond what an integer can be.
+    """
 
     comparators: frozenset[str]
     number: bool = False
     whole: bool = False
     quoted_number: bool = False
+    double: bool = False
 
 
 @dataclass(frozen=True)
@@ -317,9 +322,11 @@ def _number(token: _Token, key: Key, name: str) -> int | float:
     if not _NUMBER.match(text):
         raise Invalid(f"{name} is compared with a number, not with {token.text!r}.")
     if text.lstrip("-").isdigit():
-        if len(text) > _LONGEST_NUMBER or abs(int(text)) >= 1 << 63:
+        if len(text) <= _LONGEST_NUMBER and abs(int(text)) < 1 << 63:
+            return int(text)
+        if not key.double or len(text) > _LONGEST_NUMBER:
             raise Invalid(f"{text[:_LONGEST_NUMBER]} is beyond what {name} can be.")
-        return int(text)
+        return float(text)
     if key.quoted_number or key.whole:
         raise Invalid(f"{name} is compared with a whole number, not with {token.text!r}.")
     return float(text)

@@ -13,6 +13,7 @@ from tracking.filters import LISTED, MAX_TERMS, NULL, NUMERIC, TEXT, Clause, Ent
 from tracking.models import Lifecycle
 from tracking.queries import (
     experiment_columns,
+    experiment_number,
     logged_model_columns,
     logged_model_records,
     readable,
@@ -28,6 +29,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
 }
 
 _NUMBER = Key(NUMERIC, number=True)
+_METRIC = Key(NUMERIC, number=True, double=True)
 
 EXPERIMENTS = Grammar(
     entities=(
@@ -49,7 +51,7 @@ EXPERIMENTS = Grammar(
 
 RUNS = Grammar(
     entities=(
-        Entity("metrics", ("metric",), any_key=_NUMBER),
+        Entity("metrics", ("metric",), any_key=_METRIC),
         Entity("params", ("param", "parameter", "parameters"), any_key=Key(TEXT | NULL)),
         Entity("tags", ("tag",), any_key=Key(TEXT | NULL)),
         Entity("datasets", ("dataset",), keys={name: Key(TEXT | LISTED) for name in ("name", "digest", "context")}),
@@ -93,7 +95,7 @@ _RUN_COLUMNS = {
 _MODEL_TEXT = Key(TEXT | LISTED)
 LOGGED_MODELS = Grammar(
     entities=(
-        Entity("metrics", any_key=_NUMBER),
+        Entity("metrics", any_key=_METRIC),
         Entity("params", any_key=_MODEL_TEXT),
         Entity("tags", any_key=_MODEL_TEXT),
         Entity(
@@ -195,8 +197,11 @@ def experiments(
     for clause in EXPERIMENTS.clauses(filter_text):
         if clause.entity == "tags":
             where_pair(query, clause, "tracking_experimenttag", "experiment_id", "e.id")
+        elif clause.key == "experiment_id":
+            _require_numbers(clause)
+            _where_column(query, clause, "CAST(e.id AS text)")
         else:
-            _where_column(query, clause, "CAST(e.id AS text)" if clause.key == "experiment_id" else columns[clause.key])
+            _where_column(query, clause, columns[clause.key])
     orders = EXPERIMENTS.orders(order_by)
     for order in orders:
         expression = columns[order.key]
@@ -415,6 +420,12 @@ def _status_names(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_status_names(item) for item in value)
     return f"LOGGED_MODEL_{value}" if value in ("READY", "PENDING", "UPLOAD_FAILED") else value
+
+
+def _require_numbers(clause: Clause) -> None:
+    """Refuse ids of experiments that are no whole numbers. Raises Invalid."""
+    for text in clause.value if isinstance(clause.value, tuple) else (str(clause.value),):
+        experiment_number(text)
 
 
 def _where_column(query: Statement, clause: Clause, column: str) -> None:

@@ -19,6 +19,7 @@ from core.access import Actor
 from core.errors import Denied, DomainError, Invalid, NotFound
 from interfaces.mlflow.messages import Message, present
 from interfaces.mlflow.routing import Route
+from interfaces.mlflow.run_views import RunId, run_id_of
 from registry import queries as registry
 from tracking import queries
 from tracking.commands import files as commands
@@ -72,9 +73,7 @@ class ListArtifacts(Message, frozen=True):
     path: str | None = None
 
 
-class ListRunArtifacts(Message, frozen=True):
-    run_id: str | None = None
-    run_uuid: str | None = None
+class ListRunArtifacts(RunId, frozen=True):
     path: str | None = None
     page_token: str | None = None
 
@@ -126,10 +125,7 @@ def delete(actor: Actor, request: HttpRequest, path: str) -> dict[str, Any]:
 
 def list_run_files(actor: Actor, message: ListRunArtifacts) -> dict[str, Any]:
     """List a folder of a run by paths relative to the run's root."""
-    run_id = message.run_id or message.run_uuid or ""
-    if not run_id:
-        raise Invalid("Missing value for required parameter 'run_id'.")
-    return _listing(queries.run_artifact_uri(actor, run_id), message.path)
+    return _listing(queries.run_artifact_uri(actor, run_id_of(message)), message.path)
 
 
 def list_model_files(actor: Actor, message: ListModelArtifacts, model_id: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from core.access import Actor
 from core.errors import Invalid
 from interfaces.mlflow.messages import I64, ONE_STATEMENT, Ids, KeyValue, Message, distinct, present
 from interfaces.mlflow.routing import Route
+from interfaces.mlflow.run_views import well_formed
 from tracking import queries
 from tracking.commands import lineage as commands
 from tracking.commands.lineage import DatasetInput
@@ -69,7 +70,10 @@ def log_inputs(actor: Actor, message: LogInputs) -> None:
             )
         )
     commands.log_inputs(
-        actor=actor, run_id=message.run_id, datasets=datasets, model_ids=[item.model_id for item in message.models or ()]
+        actor=actor,
+        run_id=well_formed(message.run_id),
+        datasets=datasets,
+        model_ids=[item.model_id for item in message.models or ()],
     )
 
 

@@ -275,7 +275,10 @@ def _camel(name: str) -> str:
 
 def _convert(values: dict[str, Any], kind: type[M]) -> M:
     try:
-        message = msgspec.convert(_normal(values, kind, _shape(kind).plain), kind, strict=False)
+        plain = _shape(kind).plain
+        if values.get("run_uuid"):  # the old name of a run's id, beside which MLflow's server reads the new one in both spellings
+            plain = plain - {"run_id"}
+        message = msgspec.convert(_normal(values, kind, plain), kind, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid(_sentence(str(error))) from None
     _check(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.access import Actor
 from interfaces.mlflow.messages import I64, KeyValue, Message
 from interfaces.mlflow.routing import Route
-from interfaces.mlflow.run_views import RunId, run_id_of
+from interfaces.mlflow.run_views import RunId, run_id_of, well_formed
 from tracking.commands import run_data as commands
 from tracking.commands.run_data import MetricPoint
 
@@ -62,7 +62,7 @@ def log_batch(actor: Actor, message: LogBatch) -> None:
     """Log metrics, parameters and tags."""
     commands.log_batch(
         actor=actor,
-        run_id=message.run_id,
+        run_id=well_formed(message.run_id),
         metrics=[_point(item) for item in message.metrics or ()],
         params=[(item.key, item.value) for item in message.params or ()],
         tags=[(item.key, item.value) for item in message.tags or ()],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from core.access import Actor
@@ -16,6 +17,7 @@ from tracking.queries import experiment_number
 from tracking.records import RunRecord
 from workflows.commands import catalog
 
+_RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}\Z")
 _STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 
 
@@ -153,10 +155,17 @@ def run_message(record: RunRecord) -> dict[str, Any]:
 
 
 def run_id_of(message: RunId) -> str:
-    """Return the run that a message names. Raises Invalid if it names none."""
-    run_id = message.run_id or message.run_uuid or ""
+    """Return the run that a message names. Raises Invalid if it names none, or by an id that is empty."""
+    run_id = message.run_uuid if message.run_id is None else message.run_id
     if not run_id:
         raise Invalid("Missing value for required parameter 'run_id'.")
+    return run_id
+
+
+def well_formed(run_id: str) -> str:
+    """Return an id where the protocol looks at its form first. Raises Invalid for what no run could have."""
+    if not _RUN_ID.match(run_id):
+        raise Invalid(f"{run_id[:300]!r} is no run id.")
     return run_id
 
 

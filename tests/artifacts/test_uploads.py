@@ -12,6 +12,7 @@ from django.utils import timezone
 from artifacts import commands, uploads
 from artifacts import queries as tree
 from artifacts.models import Blob, Upload
+from artifacts.queries import FileInfo
 from artifacts.store import BLOCK
 from core.errors import Conflict, Denied, Invalid, NotFound
 from tests.cast import actor
@@ -49,9 +50,27 @@ def test_parts_in_any_order_are_joined_to_the_file(dana) -> None:
     with tree.file_at(PATH).open(BLOCK) as opened:
         assert opened.read(3) == WHOLE[BLOCK : BLOCK + 3]
     with pytest.raises(NotFound, match="it is over"):
-        uploads.complete(actor=actor(dana), path=PATH, upload_id=begun.upload_id, parts=named)
-    with pytest.raises(NotFound, match="it is over"):
         send(begun, 1, b"late")
+
+
+def test_who_missed_the_answer_gets_it_again_for_the_same_parts_alone(dana) -> None:
+    begun = uploads.begin(path=PATH, parts=3)
+    named = [(number, send(begun, number, PARTS[number - 1])) for number in (1, 2, 3)]
+
+    def again(parts: list[tuple[int, str]], path: str = PATH) -> FileInfo:
+        return uploads.complete(actor=actor(dana), path=path, upload_id=begun.upload_id, parts=parts)
+
+    file = again(named)
+    assert again(named) == again(named[::-1]) == file
+    swapped = [(1, named[2][1]), (2, named[1][1]), (3, named[0][1])]
+    for other in ([], named[:2], swapped, [(2, named[0][1]), *named[1:]], [*named[:2], (3, "../../secret_key")]):
+        with pytest.raises(NotFound, match="it is over"):
+            again(other)
+    with pytest.raises(NotFound, match="it is over"):
+        again(named, "free/d/other")
+    commands.put_file(actor=actor(dana), path=PATH, stream=io.BytesIO(b"newer"), expected_bytes=5)
+    with pytest.raises(NotFound, match="it is over"):
+        again(named)
 
 
 def test_what_is_missing_or_named_wrongly_is_not_joined(dana) -> None:

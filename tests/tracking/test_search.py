@@ -206,3 +206,20 @@ def test_a_page_of_ten_thousand_runs_is_found_without_reading_them_all(dana) -> 
         assert len(found) == 100
     plan = explained(captured[0]["sql"])
     assert most_rows(plan) < 2_000, json.dumps(plan, indent=1)
+
+
+def test_a_metric_may_be_compared_with_more_than_an_integer_holds() -> None:
+    bound = "1" + "0" * 21
+    for grammar in (search.RUNS, search.LOGGED_MODELS):
+        assert [clause.value for clause in grammar.clauses(f"metrics.acc < {bound} AND metrics.acc > -{bound}")] == [1e21, -1e21]
+        with pytest.raises(Invalid):
+            grammar.clauses(f"metrics.acc < {'9' * 101}")
+    with pytest.raises(Invalid):
+        search.RUNS.clauses(f"start_time < {bound}")
+
+
+def test_ids_of_experiments_are_whole_numbers(dana) -> None:
+    for wrong in ("experiment_id = 'abc'", "experiment_id NOT IN ('1', 'abc')"):
+        with pytest.raises(Invalid, match="whole number"):
+            search.experiments(actor(dana), filter_text=wrong, limit=1)
+    assert search.experiments(actor(dana), filter_text="experiment_id IN ('999999')", limit=1) == []

@@ -51,6 +51,8 @@ def test_tags_do_not_touch_the_time_of_the_last_change(api: Caller, model: str) 
     assert after["tags"] == [{"key": "a", "value": "1"}]
     api.ok("DELETE", MODELS + "delete-tag", name=model, key="none")
     api.ok("DELETE", VERSIONS + "delete-tag", name=model, version="1", key="none")
+    assert api.refused("DELETE", MODELS + "delete-tag", name=model, key="a;b") == (400, "INVALID_PARAMETER_VALUE")
+    assert api.refused("DELETE", VERSIONS + "delete-tag", name=model, version="1", key="a;b") == (400, "INVALID_PARAMETER_VALUE")
 
 
 @pytest.mark.parametrize(

@@ -43,3 +43,30 @@ def test_tags_of_a_new_run_may_have_any_sign_and_later_ones_not(api, experiment,
 def test_where_the_old_name_of_an_id_was_never_known_it_names_nothing(api, run_id) -> None:
     api.post("runs/delete", {"run_uuid": run_id}, 404)
     api.post("runs/log-parameter", {"run_uuid": run_id, "key": "p", "value": "1"})
+
+
+def test_an_empty_id_is_refused_even_beside_the_old_name(api, run_id) -> None:
+    for path, more in (
+        ("runs/update", {"status": "FINISHED"}),
+        ("runs/set-tag", {"key": "k", "value": "v"}),
+        ("runs/log-parameter", {"key": "p", "value": "v"}),
+    ):
+        api.post(path, {"run_id": "", "run_uuid": run_id, **more}, 400)
+        api.post(path, {"run_id": None, "run_uuid": run_id, **more})
+    for path, more in (("runs/get", {}), ("artifacts/list", {}), ("metrics/get-history", {"metric_key": "m"})):
+        api.get(path, 400, run_id="", run_uuid=run_id, **more)
+        api.get(path, run_uuid=run_id, **more)
+
+
+def test_beside_the_old_name_the_new_one_is_read_in_both_spellings(api, run_id) -> None:
+    api.post("runs/log-batch", {"runId": run_id}, 400)
+    api.post("runs/log-batch", {"runId": run_id, "run_uuid": run_id})
+    api.post("runs/update", {"runId": "0" * 32, "run_uuid": run_id, "status": "FINISHED"}, 404)
+    api.post("runs/delete", {"runId": run_id, "run_uuid": run_id})
+
+
+def test_a_batch_for_what_cannot_be_an_id_is_refused_as_malformed(api) -> None:
+    for path in ("runs/log-batch", "runs/log-inputs"):
+        for wrong in ("..", " ", "é"):
+            assert api.post(path, {"run_id": wrong}, 400)["error_code"] == "INVALID_PARAMETER_VALUE"
+        api.post(path, {"run_id": "0" * 32}, 404)
