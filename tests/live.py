@@ -37,13 +37,16 @@ def tokens(stack: Stack, people: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def own_database() -> Iterator[str]:
-    """Yield the address of a new database of the PostgreSQL that DATABASE_URL names, or nothing where that is not set: SQLite."""
+def own_database(*, empty: bool = False) -> Iterator[str]:
+    """Yield the address of a new database of the PostgreSQL that DATABASE_URL names, or nothing where that is not set: SQLite.
+
+    It is up to date, unless it is to be empty.
+    """
     given = os.environ.get("DATABASE_URL", "")
     if not given:
         yield ""
         return
-    name, template = f"live_{secrets.token_hex(6)}", databases.template_of(given)
+    name, template = f"live_{secrets.token_hex(6)}", "template1" if empty else databases.template_of(given)
     with psycopg.connect(given, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
