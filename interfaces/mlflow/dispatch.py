@@ -64,9 +64,19 @@ def speaks(path: str) -> bool:
 
 def answer(request: HttpRequest) -> HttpResponseBase:
     """Return the answer to a request of the protocol; every failure is an answer too."""
+    answered = _answer(request)
+    if request.method == "HEAD" and isinstance(answered, HttpResponse):
+        answered.setdefault("Content-Length", str(len(answered.content)))
+        answered.content = b""
+    return answered
+
+
+def _answer(request: HttpRequest) -> HttpResponseBase:
     actor: Actor | None = None
     try:
         entry, parameters = TABLE.find(request.path_info)
+        if "GET" in entry:
+            entry = {**entry, "HEAD": entry["GET"]}
         route = entry.get(request.method or "")
         if route is None or route.signed_in:
             try:

@@ -39,7 +39,19 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405(client, dana) -> None:
     assert client.get("/api/2.0/mlflow/no-such-endpoint", **head).json()["error_code"] == "ENDPOINT_NOT_FOUND"
     assert client.get("/api/2.0/mlflow/server-info", **head).status_code == 404, "declared with 3.0 only"
     wrong = client.post("/api/3.0/mlflow/server-info", **head)
-    assert (wrong.status_code, wrong["Allow"]) == (405, "GET")
+    assert (wrong.status_code, wrong["Allow"]) == (405, "GET, HEAD")
+
+
+def test_a_head_is_answered_where_a_get_is_without_a_body(client, dana) -> None:
+    head, info = bearer(dana), "/api/3.0/mlflow/server-info"
+    bare = client.head(info)
+    assert (bare.status_code, bare["Content-Length"]) == (200, str(len(client.get(info).content)))
+    assert client.head("/version")["Content-Length"] == "6"
+    assert client.head("/api/2.0/mlflow/runs/create", **head).status_code == 405
+    assert client.head("/api/2.0/mlflow/nowhere", **head).status_code == 404
+    assert client.head("/api/2.0/mlflow/runs/get?run_id=x").status_code == 401
+    assert client.head("/api/2.0/mlflow/logged-models/m-0", **head).status_code == 404
+    assert client.head("/api/2.0/mlflow/experiments/get", {"experiment_id": "0"}, **head).status_code == 400, "as there"
 
 
 def test_an_unexpected_failure_tells_nothing_of_itself(client, dana, monkeypatch) -> None:
