@@ -74,10 +74,9 @@ def answer(request: HttpRequest) -> HttpResponseBase:
 def _answer(request: HttpRequest) -> HttpResponseBase:
     actor: Actor | None = None
     try:
-        entry, parameters = TABLE.find(request.path_info)
-        if "GET" in entry:
-            entry = {**entry, "HEAD": entry["GET"]}
-        route = entry.get(request.method or "")
+        method = request.method or ""
+        entry, parameters = TABLE.find(request.path_info, method)
+        route = entry.get(method)
         if route is None or route.signed_in:
             try:
                 header, request_id = request.META.get("HTTP_AUTHORIZATION", ""), getattr(request, "request_id", "")
@@ -91,6 +90,8 @@ def _answer(request: HttpRequest) -> HttpResponseBase:
                     **{"WWW-Authenticate": _CHALLENGE},
                 )
         if route is None:
+            if entry and method == "OPTIONS":
+                return HttpResponse(status=204, headers={"Allow": ", ".join(entry)})
             if entry:
                 return errors.respond(
                     "METHOD_NOT_ALLOWED", f"{request.path_info} does not answer {request.method}.", Allow=", ".join(entry)
