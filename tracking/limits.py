@@ -12,6 +12,7 @@ from core.errors import Invalid
 MAX_KEY = 250
 MAX_PARAM = 6000
 MAX_RUN_TAG = 8000
+MAX_FIRST_TAG = 100_000  # of a new run, where the protocol neither cuts nor refuses
 MAX_EXPERIMENT_TAG = 20_000
 MAX_EXPERIMENT_NAME = 500
 MAX_RUN_NAME = 250

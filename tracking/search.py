@@ -93,6 +93,17 @@ _RUN_COLUMNS = {
 }
 
 _MODEL_TEXT = Key(TEXT | LISTED)
+_MODEL_ATTRIBUTES = (
+    "name",
+    "model_id",
+    "model_type",
+    "status",
+    "status_message",
+    "source_run_id",
+    "experiment_id",
+    "artifact_location",
+    "lifecycle_stage",
+)
 LOGGED_MODELS = Grammar(
     entities=(
         Entity("metrics", any_key=_METRIC),
@@ -101,7 +112,7 @@ LOGGED_MODELS = Grammar(
         Entity(
             "attributes",
             keys={
-                **dict.fromkeys(("name", "model_id", "model_type", "status", "source_run_id", "experiment_id"), _MODEL_TEXT),
+                **dict.fromkeys(_MODEL_ATTRIBUTES, _MODEL_TEXT),
                 "creation_time": _NUMBER,
                 "last_updated_time": _NUMBER,
             },
@@ -123,6 +134,9 @@ _MODEL_COLUMNS = {
     "model_id": "m.id",
     "model_type": "m.model_type",
     "status": "m.status",
+    "status_message": "CAST(NULL AS text)",  # no call of the protocol sets one
+    "artifact_location": "m.artifact_uri",
+    "lifecycle_stage": "CASE WHEN m.deleted_ms IS NULL THEN 'active' ELSE 'deleted' END",
     "source_run_id": "m.source_run_id",
     "experiment_id": "CAST(m.experiment_id AS text)",
     "creation_time": "m.created_ms",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import mimetypes
 import re
+import unicodedata
 from datetime import timedelta
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -61,11 +63,14 @@ _TEXT = frozenset(
         "mlproject",
     ]
 )
+_RUNS = re.compile("script|html|xml")
 TICKET = "X-Download-Ticket"
 TICKET_HOLDS = timedelta(hours=1)
 _signer = signing.TimestampSigner(salt="mlflow.contents")
 
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")  # RFC 9530
+_ATTRIBUTE = "!#$&+-.^_`|~"  # what an extended value may hold beside letters and digits (RFC 8187)
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110
 _RANGE = re.compile(r"bytes=(\d{0,99})-(\d{0,99})\Z", re.ASCII)
 
 
@@ -222,7 +227,7 @@ def send(request: HttpRequest, file: FileInfo) -> HttpResponseBase:
     start, end = _range(request.META.get("HTTP_RANGE", ""), file.size_bytes)
     name = paths.split(file.path)[1]
     headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+        "Content-Disposition": _disposition(name),
         "X-Content-Type-Options": "nosniff",
         "Accept-Ranges": "bytes",
         "ETag": f'"{file.digest}"',
@@ -233,12 +238,25 @@ def send(request: HttpRequest, file: FileInfo) -> HttpResponseBase:
             return HttpResponse(status=416, headers={"Content-Range": f"bytes */{file.size_bytes}"})
         if end - start < file.size_bytes:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
+    status = 206 if "Content-Range" in headers else 200
+    if request.method == "HEAD":
+        return HttpResponse(content_type=_content_type(name), headers=headers, status=status)
     opened = file.open(start)
-    response = FileResponse(_Part(opened, end - start), content_type=_content_type(name), headers=headers)
+    response = FileResponse(_Part(opened, end - start), content_type=_content_type(name), headers=headers, status=status)
     response.block_size = BLOCK
-    if "Content-Range" in headers:
-        response.status_code = 206
     return response
+
+
+def _disposition(name: str) -> str:
+    """Return the header that has a file of this name saved: as it is, or as near as ASCII comes, and then whole (RFC 6266)."""
+    if name.isascii():
+        return f"attachment; filename={_quoted(name)}"
+    near = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or "download"
+    return f"attachment; filename={_quoted(near)}; filename*=UTF-8''{quote(name, safe=_ATTRIBUTE)}"
+
+
+def _quoted(text: str) -> str:
+    return text if _TOKEN.match(text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 class _Part:
@@ -277,8 +295,11 @@ def _range(header: str, size: int) -> tuple[int, int]:
 
 
 def _content_type(name: str) -> str:
-    """Return text for what reads as text, and nothing a browser would run for the rest."""
-    return "text/plain; charset=utf-8" if name.rpartition(".")[2].lower() in _TEXT else "application/octet-stream"
+    """Return text for what reads as text, else what the name tells, but nothing that a browser would run."""
+    if name.rpartition(".")[2].lower() in _TEXT:
+        return "text/plain"
+    guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return "application/octet-stream" if _RUNS.search(guessed) else guessed
 
 
 def _file(path: str) -> FileInfo:

@@ -64,10 +64,19 @@ def speaks(path: str) -> bool:
 
 def answer(request: HttpRequest) -> HttpResponseBase:
     """Return the answer to a request of the protocol; every failure is an answer too."""
+    answered = _answer(request)
+    if request.method == "HEAD" and isinstance(answered, HttpResponse):
+        answered.setdefault("Content-Length", str(len(answered.content)))
+        answered.content = b""
+    return answered
+
+
+def _answer(request: HttpRequest) -> HttpResponseBase:
     actor: Actor | None = None
     try:
-        entry, parameters = TABLE.find(request.path_info)
-        route = entry.get(request.method or "")
+        method = request.method or ""
+        entry, parameters = TABLE.find(request.path_info, method)
+        route = entry.get(method)
         if route is None or route.signed_in:
             try:
                 header, request_id = request.META.get("HTTP_AUTHORIZATION", ""), getattr(request, "request_id", "")
@@ -81,6 +90,8 @@ def answer(request: HttpRequest) -> HttpResponseBase:
                     **{"WWW-Authenticate": _CHALLENGE},
                 )
         if route is None:
+            if entry and method == "OPTIONS":
+                return HttpResponse(status=204, headers={"Allow": ", ".join(entry)})
             if entry:
                 return errors.respond(
                     "METHOD_NOT_ALLOWED", f"{request.path_info} does not answer {request.method}.", Allow=", ".join(entry)

@@ -8,7 +8,7 @@ from core.access import Actor
 from core.errors import Invalid
 from interfaces.mlflow.messages import I64, ONE_STATEMENT, Ids, KeyValue, Message, distinct, present
 from interfaces.mlflow.routing import Route
-from interfaces.mlflow.run_views import well_formed
+from interfaces.mlflow.run_views import RunId, well_formed
 from tracking import queries
 from tracking.commands import lineage as commands
 from tracking.commands.lineage import DatasetInput
@@ -44,8 +44,7 @@ class LogInputs(Message, frozen=True):
     models: Annotated[list[ModelInput], ONE_STATEMENT] | None = None
 
 
-class LogOutputs(Message, frozen=True):
-    run_id: str
+class LogOutputs(RunId, frozen=True, kw_only=True):
     models: Annotated[list[ModelOutput], ONE_STATEMENT]
 
 
@@ -78,8 +77,12 @@ def log_inputs(actor: Actor, message: LogInputs) -> None:
 
 
 def log_outputs(actor: Actor, message: LogOutputs) -> None:
-    """Note the models a run gave."""
-    commands.log_outputs(actor=actor, run_id=message.run_id, models=[(item.model_id, item.step or 0) for item in message.models])
+    """Note the models a run gave. The old name of the run's id stands in for the new one when it is asked for, but names none."""
+    if not message.run_id and (message.run_id is not None or not message.run_uuid):
+        raise Invalid("Missing value for required parameter 'run_id'.")
+    commands.log_outputs(
+        actor=actor, run_id=message.run_id or "", models=[(item.model_id, item.step or 0) for item in message.models]
+    )
 
 
 def search_datasets(actor: Actor, message: SearchDatasets) -> dict[str, Any]:

@@ -7,6 +7,7 @@ camelCase, but for those that are required: like MLflow's own server, this one l
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -88,9 +89,13 @@ def body_of(request: HttpRequest, limit: int = MAX_JSON_BYTES) -> bytes:
 
 
 def from_json(body: bytes, kind: type[M]) -> M:
-    """Return the message in a JSON text; an empty body counts as ``{}``. Raises Invalid."""
+    """Return the message in a JSON text in any encoding of Unicode; an empty body and ``null`` count as ``{}``. Raises Invalid."""
     try:
+        if not body.isascii() or b"\x00" in body[:4]:
+            body = body.decode(json.detect_encoding(body)).encode()
         return _from_json(body, kind)
+    except UnicodeDecodeError:
+        raise Invalid("The body is not JSON.") from None
     except RecursionError:
         raise Invalid("The body is nested too deeply.") from None
 
@@ -106,15 +111,27 @@ def _from_json(body: bytes, kind: type[M]) -> M:
             _check(message)
             return message
     try:
-        value = msgspec.json.decode(body or b"{}")
+        value = _value(body or b"{}")
         if isinstance(value, str):  # old clients encode twice
-            value = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+            value = _value(value)
+    except ValueError:
         raise Invalid("The body is not JSON.") from None
+    if value is None:
+        value = {}
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
     refuse_nul(value)
     return _convert(value, kind)
+
+
+def _value(text: bytes | str) -> Any:
+    """Return what a JSON text holds, NaN and the infinities too, as Python's own reader has it. Raises ValueError."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        value = json.loads(text)
+        msgspec.json.encode(value)  # refuses the half of a surrogate pair, which no text can hold
+        return value
 
 
 def from_query(query: QueryDict, kind: type[M]) -> M:

@@ -63,17 +63,28 @@ class RouteTable:
                     if verb in entry:
                         raise ValueError(f"two routes claim {verb} {address}")
                     entry[verb] = route
+        for entry in (*self._fixed.values(), *by_pattern.values()):
+            if "GET" in entry:
+                entry["HEAD"] = entry["GET"]
         self._patterns = [(_compiled(address), entry) for address, entry in by_pattern.items()]
 
-    def find(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
-        """Return the routes at an address by method, and the parameters read from it; ``({}, {})`` if there are none."""
+    def find(self, path: str, method: str) -> tuple[dict[str, Route], dict[str, str]]:
+        """Return the routes at an address by method, and the parameters read from it; ``({}, {})`` if there are none.
+
+        Of several addresses that a path may stand for, it is the first with this method, else the first.
+        """
+        first: tuple[dict[str, Route], dict[str, str]] | None = None
         fixed = self._fixed.get(path)
         if fixed is not None:
-            return fixed, {}
+            first = fixed, {}
+            if method in fixed:
+                return first
         for pattern, entry in self._patterns:
-            if found := pattern.match(path):
-                return entry, found.groupdict()
-        return {}, {}
+            if (method in entry or first is None) and (found := pattern.match(path)):
+                if method in entry:
+                    return entry, found.groupdict()
+                first = entry, found.groupdict()
+        return first or ({}, {})
 
 
 def _compiled(address: str) -> re.Pattern[str]:

@@ -138,6 +138,7 @@ def _write_metrics(actor: Actor, run_id: str, metrics: Sequence[MetricPoint]) ->
         rank = (p.step, p.timestamp_ms, value)
         if p.key not in latest or rank > latest[p.key][0]:
             latest[p.key] = (rank, point)
+    _refuse_measured_otherwise(run_id, [point for point in points if point.model_id])
     newest = [point for _, point in latest.values()]
     if sql.is_postgresql():
         for point in newest:
@@ -146,6 +147,28 @@ def _write_metrics(actor: Actor, run_id: str, metrics: Sequence[MetricPoint]) ->
         return
     for table, some, suffix in (("tracking_metricpoint", points, _KEEP), ("tracking_latestmetric", newest, REPLACE_OLDER)):
         sql.insert(table, POINT_COLUMNS, [(run_id, *msgspec.structs.astuple(point)[:-1]) for point in some], suffix)
+
+
+def _refuse_measured_otherwise(run_id: str, points: Sequence[_Point]) -> None:
+    """Refuse a second value, or another data set, of one metric of a logged model at one time and step. Raises Invalid."""
+    if not points:
+        return
+    known: dict[tuple[str, int, int, str], tuple[float, str, str]] = {}
+    places = [(point.key, point.timestamp_ms, point.step, point.model_id) for point in points]
+    row = "(CAST(%s AS text), CAST(%s AS bigint), CAST(%s AS bigint), CAST(%s AS text))"
+    for key, at, step, model_id, value, name, digest in sql.fetch(
+        "SELECT key, timestamp_ms, step, model_id, value, dataset_name, dataset_digest FROM tracking_metricpoint"
+        f" WHERE run_id = %s AND (key, timestamp_ms, step, model_id) IN (VALUES {', '.join([row] * len(places))})",
+        [run_id, *(part for place in places for part in place)],
+    ):
+        known[key, at, step, model_id] = (value, name, digest)
+    for place, point in zip(places, points, strict=True):
+        measured = (point.value, point.dataset_name, point.dataset_digest)
+        if known.setdefault(place, measured) != measured:
+            raise Invalid(
+                f"The metric {point.key!r} of the model {point.model_id} has another value or data set at this time and step.",
+                code="BAD_REQUEST",
+            )
 
 
 class _Point(msgspec.Struct, omit_defaults=True, gc=False):

@@ -210,10 +210,12 @@ def _move_run(actor: Actor, run_id: str, to: str, event: Event) -> None:
 
 
 def _first_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return tags as a new run keeps them: there the protocol lets keys have any sign. Raises Invalid for a bad length."""
+    """Return tags as a new run keeps them: there the protocol lets keys have any sign and values be long. Raises Invalid."""
     if any(not 0 < len(key) <= limits.MAX_KEY for key in tags):
         raise Invalid(f"The name of a tag has 1 to {limits.MAX_KEY} characters.")
-    return {key: value[: limits.MAX_RUN_TAG] for key, value in tags.items()}
+    if any(len(value) > limits.MAX_FIRST_TAG for value in tags.values()):
+        raise Invalid(f"The value of a tag has at most {limits.MAX_FIRST_TAG} characters.")
+    return dict(tags)
 
 
 def _run_name(name: str, tags: dict[str, str]) -> str:

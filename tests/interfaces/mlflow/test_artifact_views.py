@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from django.core.handlers.wsgi import WSGIRequest
@@ -55,8 +56,7 @@ def test_a_file_goes_there_and_back(client, head, root, run) -> None:
     assert put(client, head, f"{root}/model/MLmodel", b"flavors: 1").status_code == 200
     got = client.get(f"{FILES}/{root}/model/MLmodel", **head)
     assert content(got) == b"flavors: 1"
-    assert (got["X-Content-Type-Options"], got["Content-Type"]) == ("nosniff", "text/plain; charset=utf-8")
-    assert got["Content-Disposition"].startswith("attachment")
+    assert (got["X-Content-Type-Options"], got["Content-Type"]) == ("nosniff", "text/plain")
     assert client.get(FILES, {"path": f"{root}"}, **head).json() == {"files": [{"path": "model", "is_dir": True}]}
     listed = client.get("/api/2.0/mlflow/artifacts/list", {"run_id": run[1], "path": "model"}, **head).json()
     assert listed == {
@@ -69,6 +69,30 @@ def test_a_file_goes_there_and_back(client, head, root, run) -> None:
     assert client.delete(f"{FILES}/{root}/model", **head).json() == {}
     assert client.delete(f"{FILES}/{root}/model", **head).json() == {}
     assert client.get(FILES, {"path": root}, **head).json() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "disposition", "kind"),
+    [
+        ("a.txt", "attachment; filename=a.txt", "text/plain"),
+        ("a b.png", 'attachment; filename="a b.png"', "image/png"),
+        ('q"x.svg', 'attachment; filename="q\\"x.svg"', "application/octet-stream"),
+        ("日é a.mjs", "attachment; filename=\"e a.mjs\"; filename*=UTF-8''%E6%97%A5%C3%A9%20a.mjs", "application/octet-stream"),
+        ("日本", "attachment; filename=download; filename*=UTF-8''%E6%97%A5%E6%9C%AC", "application/octet-stream"),
+    ],
+)
+def test_a_download_is_described_as_there(client, head, root, name, disposition, kind) -> None:
+    put(client, head, f"{root}/{quote(name)}", b"0123456789")
+    got, bare = (method(f"{FILES}/{root}/{quote(name)}", **head) for method in (client.get, client.head))
+    for answer in (got, bare):
+        assert [answer[header] for header in ("Content-Disposition", "Content-Type", "Content-Length")] == [
+            disposition,
+            kind,
+            "10",
+        ]
+    assert (content(got), bare.content) == (b"0123456789", b"")
+    part = client.head(f"{FILES}/{root}/{quote(name)}", HTTP_RANGE="bytes=-3", **head)
+    assert (part.status_code, part["Content-Length"], part["Content-Range"]) == (206, "3", "bytes 7-9/10")
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ def test_two_routes_cannot_claim_one_address() -> None:
 
 def test_parameters_are_read_from_the_path() -> None:
     table = RouteTable([Route("GET", "mlflow/m/{model_id}/tags/{key}", print), Route("PUT", "files/<path>", print)])
-    assert table.find("/ajax-api/2.0/mlflow/m/m-1/tags/k")[1] == {"model_id": "m-1", "key": "k"}
-    assert table.find("/api/2.0/files/a/b c")[1] == {"path": "a/b c"}
-    assert table.find("/api/3.0/files/a") == ({}, {})
+    assert table.find("/ajax-api/2.0/mlflow/m/m-1/tags/k", "GET")[1] == {"model_id": "m-1", "key": "k"}
+    assert table.find("/api/2.0/files/a/b c", "PUT")[1] == {"path": "a/b c"}
+    assert table.find("/api/3.0/files/a", "PUT") == ({}, {})
 
 
 @pytest.mark.django_db
@@ -39,7 +39,28 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405(client, dana) -> None:
     assert client.get("/api/2.0/mlflow/no-such-endpoint", **head).json()["error_code"] == "ENDPOINT_NOT_FOUND"
     assert client.get("/api/2.0/mlflow/server-info", **head).status_code == 404, "declared with 3.0 only"
     wrong = client.post("/api/3.0/mlflow/server-info", **head)
-    assert (wrong.status_code, wrong["Allow"]) == (405, "GET")
+    assert (wrong.status_code, wrong["Allow"]) == (405, "GET, HEAD")
+
+
+def test_a_fixed_address_leaves_other_methods_to_the_parameter_it_could_be(client, dana) -> None:
+    head, at = bearer(dana), "/api/2.0/mlflow/logged-models/search"
+    answers = [client.generic(method, at, "{}", content_type="application/json", **head) for method in ("GET", "PATCH", "DELETE")]
+    assert [answer.status_code for answer in answers] == [404, 400, 404]
+    assert client.put(at, "{}", content_type="application/json", **head).status_code == 405
+    options = client.options(at, **head)
+    assert (options.status_code, options["Allow"]) == (204, "POST")
+
+
+def test_a_head_is_answered_where_a_get_is_without_a_body(client, dana) -> None:
+    head, info = bearer(dana), "/api/3.0/mlflow/server-info"
+    bare = client.head(info)
+    assert (bare.status_code, bare["Content-Length"]) == (200, str(len(client.get(info).content)))
+    assert client.head("/version")["Content-Length"] == "6"
+    assert client.head("/api/2.0/mlflow/runs/create", **head).status_code == 405
+    assert client.head("/api/2.0/mlflow/nowhere", **head).status_code == 404
+    assert client.head("/api/2.0/mlflow/runs/get?run_id=x").status_code == 401
+    assert client.head("/api/2.0/mlflow/logged-models/m-0", **head).status_code == 404
+    assert client.head("/api/2.0/mlflow/experiments/get", {"experiment_id": "0"}, **head).status_code == 400, "as there"
 
 
 def test_an_unexpected_failure_tells_nothing_of_itself(client, dana, monkeypatch) -> None:

@@ -38,3 +38,41 @@ def test_models_are_found_by_the_data_set_they_were_measured_on(api, experiment,
         found = api.post("logged-models/search", {"experiment_ids": [experiment], "datasets": datasets})["models"]
         assert sorted(m["info"]["name"] for m in found) == sorted(names)
     api.post("logged-models/search", {"experiment_ids": [experiment], "datasets": [{"dataset_name": ""}]}, 400)
+
+
+def test_models_are_found_by_location_stage_and_message(api, experiment) -> None:
+    for name in ("a", "b"):
+        api.post("logged-models", {"experiment_id": experiment, "name": name})
+
+    def found(**query) -> list[str]:
+        models = api.post("logged-models/search", {"experiment_ids": [experiment], **query}).get("models", [])
+        return sorted(model["info"]["name"] for model in models)
+
+    for condition in ("artifact_location LIKE '%/models/%'", "lifecycle_stage = 'active'", "lifecycle_stage ILIKE 'ACT%'"):
+        assert found(filter=condition) == ["a", "b"], condition
+    for condition in (
+        "lifecycle_stage = 'deleted'",
+        "status_message LIKE '%'",
+        "status_message != 'x'",
+        "artifact_location = 'x'",
+    ):
+        assert found(filter=condition) == [], condition
+    for key in ("artifact_location", "lifecycle_stage", "status_message"):
+        assert found(order_by=[{"field_name": key, "ascending": False}]) == ["a", "b"], key
+
+
+def test_a_point_of_a_model_is_measured_once(api, experiment, run_id) -> None:
+    model_id = api.post("logged-models", {"experiment_id": experiment, "name": "m"})["model"]["info"]["model_id"]
+    point = {"run_id": run_id, "key": "acc", "value": 1, "timestamp": 1, "model_id": model_id}
+    data_set = {"dataset_name": "d", "dataset_digest": "x"}
+    api.post("runs/log-metric", point)
+    api.post("runs/log-metric", point)
+    for other in ({"value": 2}, data_set):
+        assert api.post("runs/log-metric", {**point, **other}, 400)["error_code"] == "BAD_REQUEST"
+        assert api.post("runs/log-batch", {"run_id": run_id, "metrics": [{**point, **other}]}, 400)["error_code"] == "BAD_REQUEST"
+        two = [{**point, "step": 7}, {**point, "step": 7, **other}]
+        assert api.post("runs/log-batch", {"run_id": run_id, "metrics": two}, 400)["error_code"] == "BAD_REQUEST"
+    for other in ({"step": 1, **data_set}, {"timestamp": 2, "value": 2}, {"key": "f1", "value": 3}, {"model_id": "", "value": 4}):
+        api.post("runs/log-metric", {**point, **other})
+    metrics = api.get(f"logged-models/{model_id}")["model"]["data"]["metrics"]
+    assert sorted((item["key"], item["value"]) for item in metrics) == [("acc", 1.0), ("acc", 1.0), ("acc", 2.0), ("f1", 3.0)]

@@ -43,6 +43,23 @@ def test_what_the_protocol_allows_is_read(text: str, expected: Point) -> None:
     assert read(text) == expected
 
 
+def test_a_body_is_read_in_any_encoding_of_unicode_and_with_bare_numbers_that_are_none() -> None:
+    """As by Python's reader, which MLflow's server uses."""
+    text = '{"metric_key":"é","value":2}'
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"):
+        assert messages.from_json(text.encode(encoding), Point) == Point("é", 2.0), encoding
+    assert math.isnan(read('{"metric_key":"a","value":NaN}').value)
+    assert read('{"metric_key":"a","value":-Infinity,"x":NaN}') == Point("a", -math.inf)
+    assert messages.from_json(b"null", messages.Nothing) == messages.Nothing()
+    for wrong in (
+        b'{"metric_key":"a","value":1,"x":"\xe9"}',
+        b'{"metric_key":"\\ud800","value":NaN}',
+        b'{"metric_key":"\\ud800","value":1}',
+    ):
+        with pytest.raises(Invalid, match="not JSON"):
+            messages.from_json(wrong, Point)
+
+
 def test_nan_travels_as_text_both_ways() -> None:
     assert math.isnan(read('{"metric_key":"a","value":"NaN"}').value)
     assert [messages.number(v) for v in (math.nan, math.inf, -math.inf, 0.5)] == ["NaN", "Infinity", "-Infinity", 0.5]

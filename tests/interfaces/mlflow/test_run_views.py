@@ -45,6 +45,27 @@ def test_where_the_old_name_of_an_id_was_never_known_it_names_nothing(api, run_i
     api.post("runs/log-parameter", {"run_uuid": run_id, "key": "p", "value": "1"})
 
 
+def test_the_outputs_of_a_run_are_found_by_its_new_name_alone(api, experiment, run_id) -> None:
+    model_id = api.post("logged-models", {"experiment_id": experiment, "name": "m"})["model"]["info"]["model_id"]
+    models = {"models": [{"model_id": model_id, "step": 1}]}
+    api.post("runs/outputs", {"run_uuid": run_id, **models}, 404)
+    api.post("runs/outputs", {"run_id": "", "run_uuid": run_id, **models}, 400)
+    api.post("runs/outputs", models, 400)
+    api.post("runs/outputs", {"runId": run_id, "run_uuid": run_id, **models})
+
+
+def test_a_long_tag_is_kept_whole_by_a_new_run_and_cut_later(api, experiment) -> None:
+    def length(run_id: str) -> int:
+        return next(len(tag["value"]) for tag in api.get("runs/get", run_id=run_id)["run"]["data"]["tags"] if tag["key"] == "k")
+
+    made = api.post("runs/create", {"experiment_id": experiment, "tags": [{"key": "k", "value": "v" * 100_000}]})
+    run_id = made["run"]["info"]["run_id"]
+    assert length(run_id) == 100_000
+    api.post("runs/set-tag", {"run_id": run_id, "key": "k", "value": "v" * 8001})
+    assert length(run_id) == 8000
+    api.post("runs/create", {"experiment_id": experiment, "tags": [{"key": "k", "value": "v" * 100_001}]}, 400)
+
+
 def test_an_empty_id_is_refused_even_beside_the_old_name(api, run_id) -> None:
     for path, more in (
         ("runs/update", {"status": "FINISHED"}),
