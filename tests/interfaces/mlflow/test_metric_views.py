@@ -16,3 +16,17 @@ def test_history_is_paged_and_the_last_full_page_has_no_token(api, run_id) -> No
     sampled = api.get("metrics/get-history-bulk-interval", run_ids=[run_id], metric_key="m", max_results=1)
     assert sampled["metrics"]
     api.get("metrics/get-history-bulk-interval", 400, run_ids=[run_id], metric_key="m", start_step=1)
+
+
+def test_nan_stands_where_zero_would_in_a_history(api, run_id) -> None:
+    values = (1, "NaN", 2, "Infinity", -1)
+    points = [{"key": "n", "value": value, "timestamp": 1, "step": 1} for value in values]
+    api.post("runs/log-batch", {"run_id": run_id, "metrics": points})
+    most = 1.7976931348623157e308
+    for path, names in (
+        ("/ajax-api/2.0/mlflow/metrics/get-history-bulk", {"run_id": run_id}),
+        ("metrics/get-history", {"run_id": run_id}),
+        ("metrics/get-history-bulk-interval", {"run_ids": run_id}),
+    ):
+        found = api.get(path, metric_key="n", **names)["metrics"]
+        assert [point["value"] for point in found] == [-1, "NaN", 1, 2, most], path
