@@ -47,7 +47,7 @@ MOST = {
     "lineage/?node=model_version:credit.risk/1": 10,
     "decisions/{decision}/": 2,
     "audit/events/": 2,
-    "audit/head/": 3,
+    "audit/head/": 4,
     "inbox/": 12,
     "inbox/tasks/": 3,
     "notifications/": 2,
