@@ -224,7 +224,8 @@ def body_source(request: HttpRequest, limit: int | None = None) -> tuple[Body, i
 
 def send(request: HttpRequest, file: FileInfo) -> HttpResponseBase:
     """Return the answer that streams a file, or one range of it; never to be shown in a browser as a page of ours."""
-    start, end = _range(request.META.get("HTTP_RANGE", ""), file.size_bytes)
+    part = _range(request.META.get("HTTP_RANGE", ""), file.size_bytes)
+    start, end = part or (0, file.size_bytes)
     name = paths.split(file.path)[1]
     headers = {
         "Content-Disposition": _disposition(name),
@@ -233,12 +234,11 @@ def send(request: HttpRequest, file: FileInfo) -> HttpResponseBase:
         "ETag": f'"{file.digest}"',
         "Content-Length": str(end - start),
     }
-    if request.META.get("HTTP_RANGE"):
+    if part is not None:
         if start >= end:
             return HttpResponse(status=416, headers={"Content-Range": f"bytes */{file.size_bytes}"})
-        if end - start < file.size_bytes:
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
-    status = 206 if "Content-Range" in headers else 200
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
+    status = 200 if part is None else 206
     if request.method == "HEAD":
         return HttpResponse(content_type=_content_type(name), headers=headers, status=status)
     opened = file.open(start)
@@ -282,11 +282,11 @@ def _announced_digest(request: HttpRequest) -> str | None:
     return base64.b64decode(found[1]).hex() if found else None
 
 
-def _range(header: str, size: int) -> tuple[int, int]:
-    """Return the first byte and the one after the last; the whole file for a header that asks for several ranges or none."""
+def _range(header: str, size: int) -> tuple[int, int] | None:
+    """Return the first byte and the one after the last; None, for the whole file, if the header asks for several ranges or none."""
     found = _RANGE.match(header)
     if not found or not (found[1] or found[2]):
-        return 0, size
+        return None
     if not found[1]:  # the last so many bytes
         return max(0, size - int(found[2])), size
     start = int(found[1])
@@ -342,7 +342,7 @@ def _listing(uri: str, path: str | None) -> dict[str, Any]:
 
 
 def _entry(entry: tree.Entry, path: str) -> dict[str, Any]:
-    return present(path=path, is_dir=entry.is_folder, file_size=entry.size_bytes)
+    return present(path=path, is_dir=entry.is_folder, file_size=entry.size_bytes or None)  # an empty file has none there
 
 
 _FILES = "mlflow-artifacts/artifacts"

@@ -102,6 +102,8 @@ def test_a_download_is_described_as_there(client, head, root, name, disposition,
         ("bytes=7-", 206, b"789", "bytes 7-9/10"),
         ("bytes=-2", 206, b"89", "bytes 8-9/10"),
         ("bytes=5-100", 206, b"56789", "bytes 5-9/10"),
+        ("bytes=0-100", 206, b"0123456789", "bytes 0-9/10"),
+        ("bytes=-100", 206, b"0123456789", "bytes 0-9/10"),
         ("bytes=10-", 416, b"", "bytes */10"),
         ("bytes=0-1,4-5", 200, b"0123456789", None),
         ("lines=1-2", 200, b"0123456789", None),
@@ -114,6 +116,14 @@ def test_a_range_of_a_file(client, head, root, header, status, body, described) 
     got = client.get(f"{FILES}/{root}/f", HTTP_RANGE=header, **head)
     assert (got.status_code, got.get("Content-Range")) == (status, described)
     assert (content(got) if got.streaming else got.content) == body
+
+
+def test_an_empty_file_is_listed_without_a_size_and_can_be_read(client, head, root) -> None:
+    put(client, head, f"{root}/empty", b"")
+    listed = client.get(f"{FILES}?path={root}", **head).json()
+    assert listed == {"files": [{"path": "empty", "is_dir": False}]}
+    got = client.get(f"{FILES}/{root}/empty", HTTP_RANGE="lines=1-2", **head)
+    assert (got.status_code, content(got)) == (200, b"")
 
 
 ATTACKS = ["../x", "a/../../x", "%2e%2e/x", "%252e%252e/x", "..%2fx", "%2fetc/passwd", "C:%5Cx", "a%23b", "a%00b", "file:%2f%2fx"]
