@@ -165,7 +165,7 @@ def run_id_of(message: RunId) -> str:
 def well_formed(run_id: str) -> str:
     """Return an id where the protocol looks at its form first. Raises Invalid for what no run could have."""
     if not _RUN_ID.match(run_id):
-        raise Invalid(f"{run_id[:300]!r} is no run id.")
+        raise Invalid(f"{run_id[:300]!r} is no run id: use the one that runs/create answered.")
     return run_id
 
 

@@ -166,7 +166,8 @@ def _refuse_measured_otherwise(run_id: str, points: Sequence[_Point]) -> None:
         measured = (point.value, point.dataset_name, point.dataset_digest)
         if known.setdefault(place, measured) != measured:
             raise Invalid(
-                f"The metric {point.key!r} of the model {point.model_id} has another value or data set at this time and step.",
+                f"The metric {point.key!r} of the model {point.model_id} has another value or data set at this time and step:"
+                " log it at another.",
                 code="BAD_REQUEST",
             )
 
