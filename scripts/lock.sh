@@ -13,7 +13,7 @@ compile pyproject.toml --all-extras --group dev --output-file requirements/dev.t
 compile pyproject.toml --extra s3 --extra reports --constraint requirements/dev.txt --output-file requirements/server.txt
 compile pyproject.toml --extra s3 --extra validation --constraint requirements/dev.txt --output-file requirements/worker.txt
 # The clients of the journeys; the newest shares what it can with the tests, so that less has to be fetched.
-for client in mlflow-3 skinny-3 onnx; do
+for client in mlflow-3 skinny-3 onnx torch-3; do
     compile --group "client-$client" --constraint requirements/dev.txt --output-file "requirements/clients/$client.txt"
 done
 compile --group client-mlflow-2 --output-file requirements/clients/mlflow-2.txt

@@ -1,16 +1,13 @@
 """Unmodified clients of MLflow, each in an environment of its own, against a live server: what they do is in client_side/.
 
-Every client is one process that tells its whole story, step by step; all of them share a server. TORCH_PYTHON names an
-interpreter that has mlflow, torch and lightning, if the project's own has not.
+Every client is one process that tells its whole story, step by step; all of them share a server.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +17,8 @@ from typing import Any
 import pytest
 import requests
 
-from scripts.stack import ROOT, Stack, free_port
+from scripts.stack import Stack, free_port
+from tests.journeys.interpreters import interpreter, interpreter_with_torch
 from tests.live import serving, tokens
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(400)]
@@ -108,13 +106,6 @@ def _hold_places(server: Server, client: str) -> None:
     _send(server, person, "POST", f"{head}/registered-models/alias", name=name, alias="champion", version="1")
 
 
-def interpreter(client: str) -> str:
-    """Return the Python of a client's own environment, which is made the first time."""
-    made = subprocess.run(["sh", "scripts/client.sh", client], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
-    return made.stdout.strip()
-
-
 def begin(server: Server, client: str, python: str, home: Path, chapters: tuple[str, ...]) -> subprocess.Popen[str]:
     """Let a client begin to tell its story."""
     with (home / "stderr").open("w") as errors:
@@ -174,14 +165,6 @@ def test_no_client_made_the_server_fail(server: Server, stories: dict[str, Any])
     assert "Traceback" not in log, log[-5000:]
 
 
-def _python_with_torch() -> str:
-    named = os.environ.get("TORCH_PYTHON", "")
-    if named:
-        return named
-    return sys.executable if all(importlib.util.find_spec(name) for name in ("torch", "lightning", "mlflow")) else ""
-
-
 @pytest.mark.torch
-@pytest.mark.skipif(not _python_with_torch(), reason="neither this environment nor TORCH_PYTHON has torch and lightning")
 def test_pytorch_logs_by_itself_through_lightning(server: Server, tmp_path: Path) -> None:
-    require_held(told(begin(server, "torch-3", _python_with_torch(), tmp_path, ("torch_autologging",)), tmp_path))
+    require_held(told(begin(server, "torch-3", interpreter_with_torch(), tmp_path, ("torch_autologging",)), tmp_path))

@@ -1,17 +1,14 @@
 """Models of every flavour, trained and saved by a client of MLflow in its own environment, are measured here as they were there.
 
 What is trained is in client_side/flavours.py. The models answer as they do under a check: in a box, in the environment that their pins ask
-for, which is the worker's own or one that is built. TORCH_PYTHON names an interpreter that has mlflow and torch, if the project's own has not.
+for, which is the worker's own or one that is built.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +21,7 @@ import pytest
 from demo.data_split import split
 from governance.checks import execute
 from governance.checks.model import Remote
-from scripts.stack import ROOT
+from tests.journeys.interpreters import interpreter, interpreter_with_torch, require_an_index
 from tests.workflows.runner.test_environments import UV, index
 from workflows.runner import environments, layout, sandbox
 from workflows.runner.child import Child
@@ -113,22 +110,12 @@ def train(folder: Path, client: str, python: str) -> dict[str, Trained]:
     }
 
 
-def require_an_index(said: str) -> None:
-    """Skip if the package index cannot be reached; whatever else went wrong is the caller's to tell."""
-    if re.search(r"dns error|client error \(Connect\)|Network is unreachable|offline", said, re.IGNORECASE):
-        pytest.skip(f"no package index can be reached: {said[-300:]}")
-
-
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> dict[str, Trained]:
     """The models of the clients that are locked, by name."""
     found: dict[str, Trained] = {}
     for client in ("mlflow-3", "onnx"):
-        made = subprocess.run(["sh", "scripts/client.sh", client], cwd=ROOT, capture_output=True, text=True, check=False)
-        if made.returncode:
-            require_an_index(made.stderr)
-        assert made.returncode == 0, made.stderr
-        found |= train(folder, client, made.stdout.strip())
+        found |= train(folder, client, interpreter(client))
     return found
 
 
@@ -234,15 +221,9 @@ def test_the_whole_runner_says_the_same(trained: dict[str, Trained], builder: Bu
     assert {name: scores[name] for name in model.expected} == pytest.approx(model.expected, rel=0, abs=1e-9)
 
 
-def _python_with_torch() -> str:
-    named = os.environ.get("TORCH_PYTHON", "")
-    return named or (sys.executable if all(importlib.util.find_spec(name) for name in ("torch", "mlflow")) else "")
-
-
 @pytest.mark.torch
-@pytest.mark.skipif(not _python_with_torch(), reason="neither this environment nor TORCH_PYTHON has torch")
 def test_networks_of_pytorch_are_measured_as_they_were_where_they_were_trained(folder: Path, tmp_path: Path) -> None:
-    python = Path(_python_with_torch())
+    python = Path(interpreter_with_torch())
     answering_there = Environment(python, python.parents[1], "where it was trained")
     models = train(folder, "torch-3", str(python))
     assert set(models) == {"pytorch_by_default", "pytorch_pickle"}
