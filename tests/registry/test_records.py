@@ -12,6 +12,7 @@ from core.errors import Invalid, NotFound
 from registry import commands, placement, records
 from registry.models import RegisteredModel
 from registry.records import AliasOf, Tag
+from tests.plans import explained, most_rows
 
 
 @pytest.fixture
@@ -199,3 +200,25 @@ def test_a_tag_is_found_by_the_index_on_its_value(filled: Actor) -> None:
         cursor.execute(f"EXPLAIN QUERY PLAN {captured[-1]['sql']}")
         steps = [row[3] for row in cursor.fetchall()]
     assert "SEARCH t USING INDEX version_tag_value (key=? AND <expr>=?)" in steps, steps
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite asks for the right to each row whatever it is told")
+def test_a_page_of_models_is_read_without_reading_every_right_of_its_reader(filled: Actor) -> None:
+    with connection.cursor() as cursor:
+        for table, key, others in (
+            ("registry_registeredmodel", "name", {"id": "1000 + n", "name": "'copy-' || n"}),
+            ("registry_modeluserpermission", "content_object_id", {"id": "DEFAULT", "content_object_id": "1000 + n"}),
+        ):
+            names = [column.name for column in connection.introspection.get_table_description(cursor, table)]
+            kept = [name for name in names if others.get(name) != "DEFAULT"]
+            copied = ", ".join(others.get(name, f"r.{name}") for name in kept)
+            cursor.execute(
+                f"INSERT INTO {table} ({', '.join(kept)}) SELECT {copied} FROM generate_series(1, 5000) n,"
+                f" (SELECT * FROM {table} ORDER BY {key} LIMIT 1) r"
+            )
+        cursor.execute("ANALYZE")
+        with CaptureQueriesContext(connection) as captured:
+            found = records.search_models(filled, "", limit=100)
+        assert len(found) == 100
+    plan = explained(captured[0]["sql"])
+    assert most_rows(plan) < 2_000, plan
