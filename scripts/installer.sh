@@ -12,7 +12,8 @@ if [ ! -x "$UV" ] || [ "$(cat .venv-uv/.lock-installed 2>/dev/null || true)" != 
     echo "$uv_lock" > .venv-uv/.lock-installed
 fi
 
-# The package index and its certificates are the machine's business: uv does not read pip's configuration, so pass it on.
+# The package index, the folders of wheels and the certificates are the machine's business: uv does not read pip's configuration,
+# so pass it on.
 _of_pip() { .venv-uv/bin/python -m pip --disable-pip-version-check config get "$1" 2>/dev/null || true; }
 if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
     index="${PIP_INDEX_URL:-$(_of_pip global.index-url)}"
@@ -21,4 +22,8 @@ fi
 if [ -z "${SSL_CERT_FILE:-}" ]; then
     certificates="${PIP_CERT:-$(_of_pip global.cert)}"
     if [ -n "$certificates" ]; then export SSL_CERT_FILE="$certificates"; fi
+fi
+if [ -z "${UV_FIND_LINKS:-}" ]; then
+    wheels="${PIP_FIND_LINKS:-$(_of_pip global.find-links)}"
+    if [ -n "$wheels" ]; then export UV_FIND_LINKS="$wheels"; fi
 fi
