@@ -118,10 +118,10 @@ def _database() -> dict[str, Any]:
             # IMMEDIATE takes the write lock at BEGIN: with DEFERRED, two writers that read first fail with "locked" at once.
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            # FULL: a register may not lose its last commits at power failure.
+            # FULL: a register may not lose its last commits at power failure. No mmap_size: each commit of another process has SQLite
+            # throw the whole mapping away.
             "init_command": (
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; "
-                "PRAGMA mmap_size=268435456; PRAGMA foreign_keys=ON;"
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; PRAGMA foreign_keys=ON;"
             ),
         },
         # A file, so that live-server tests and workers see the same database as the tests.

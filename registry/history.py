@@ -53,7 +53,7 @@ def moves(of: RegisteredModel | ModelVersion, *, limit: int) -> list[Period]:
 
     That a version began in the initial stage is no news.
     """
-    which = Q(model=of) if isinstance(of, RegisteredModel) else Q(version=of)
+    which = Q(model=of) if isinstance(of, RegisteredModel) else Q(model=of.model_id, version=of)
     return _latest_first(_stages(which & Q(stage__is_initial=False), limit) + _aliases(which, limit))[:limit]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from django.db.models import Count, Max, Model, QuerySet
+from django.db.models import Count, Max, Model, Q, QuerySet
 
 from artifacts import paths
 from artifacts import queries as artifacts
@@ -328,9 +328,10 @@ def version_file(actor: Actor, name: str, number: str | int, path: str) -> FileI
 
 def _version_members(rows: list[ModelVersion], as_of: datetime | None) -> list[dict[str, Any]]:
     ids = [row.pk for row in rows]
-    stages = dict(StageAssignment.objects.filter(held(as_of), version__in=ids).values_list("version", "stage"))
+    theirs = held(as_of) & Q(model__in={row.model_id for row in rows}, version__in=ids)
+    stages = dict(StageAssignment.objects.filter(theirs).values_list("version", "stage"))
     aliases: dict[int, list[str]] = defaultdict(list)
-    named = AliasAssignment.objects.filter(held(as_of), version__in=ids).order_by("alias")
+    named = AliasAssignment.objects.filter(theirs).order_by("alias")
     for owner, alias in named.values_list("version", "alias"):
         aliases[owner].append(alias)
     tags = _tags(ModelVersionTag.objects.filter(version__in=ids).values_list("version", "key", "value"))

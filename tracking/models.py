@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.auth.models import Group, Permission
 from django.db import models
 from django.utils import timezone
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
@@ -29,7 +30,9 @@ class Experiment(models.Model):
     lifecycle_stage = models.CharField(max_length=8, choices=Lifecycle.choices, default=Lifecycle.ACTIVE)
     created_ms = models.BigIntegerField()
     updated_ms = models.BigIntegerField()
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
 
     class Meta:
         default_permissions = ()
@@ -45,6 +48,8 @@ class ExperimentUserPermission(UserObjectPermissionBase):
     """A person's right on one experiment."""
 
     content_object = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False)
+    permission = models.ForeignKey(Permission, on_delete=models.CASCADE, db_index=False)
 
     class Meta(UserObjectPermissionBase.Meta):
         # Asked with every request: of one object, this person, these rights.
@@ -55,6 +60,8 @@ class ExperimentGroupPermission(GroupObjectPermissionBase):
     """A group's right on one experiment."""
 
     content_object = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False)
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, db_index=False)
+    permission = models.ForeignKey(Permission, on_delete=models.CASCADE, db_index=False)
 
     class Meta(GroupObjectPermissionBase.Meta):
         indexes = [models.Index(fields=["content_object", "group", "permission"], name="experiment_right_of_group")]
@@ -82,7 +89,9 @@ class Run(models.Model):
     deleted_ms = models.BigIntegerField(null=True)
     lifecycle_stage = models.CharField(max_length=8, choices=Lifecycle.choices, default=Lifecycle.ACTIVE)
     artifact_uri = models.CharField(max_length=2200)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
 
     class Meta:
         indexes = [models.Index(fields=["experiment", "-start_ms", "id"], name="run_newest")]
@@ -189,7 +198,9 @@ class LoggedModel(models.Model):
     created_ms = models.BigIntegerField()
     updated_ms = models.BigIntegerField()
     deleted_ms = models.BigIntegerField(null=True)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
 
     class Meta:
         indexes = [models.Index(fields=["experiment", "-created_ms", "id"], name="logged_model_newest")]
@@ -244,7 +255,9 @@ class Trace(models.Model):
     client_request_id = models.CharField(max_length=250, blank=True, default="")
     request_preview = models.TextField(blank=True, default="")
     response_preview = models.TextField(blank=True, default="")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
 
     class Meta:
         indexes = [models.Index(fields=["experiment", "-request_ms", "id"], name="trace_newest")]
@@ -290,7 +303,9 @@ class TraceAssessment(models.Model):
     is_valid = models.BooleanField(default=True)  # until another one overrides it
     created_ms = models.BigIntegerField()
     updated_ms = models.BigIntegerField()
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
 
     class Meta:
         indexes = [models.Index(fields=["trace", "created_ms", "id"], name="trace_assessment_order")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db import models
 from django.db.models import F
 from django.db.models.functions import Left
@@ -28,8 +28,10 @@ class RegisteredModel(models.Model):
     name = models.CharField(max_length=256)
     description = models.TextField(blank=True, default="")
     risk_tier = models.CharField(max_length=8, choices=RiskTier.choices, default=RiskTier.MEDIUM)
-    owner_team = models.ForeignKey(Group, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    owner_team = models.ForeignKey(Group, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     created_ms = models.BigIntegerField()
     updated_ms = models.BigIntegerField()
     next_number = models.PositiveIntegerField(default=1)
@@ -46,6 +48,9 @@ class RegisteredModel(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["name"], condition=models.Q(deleted_at__isnull=True), name="one_live_model_per_name")
         ]
+        indexes = [
+            models.Index(fields=["owner_team"], condition=models.Q(owner_team__isnull=False), name="model_of_team"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -55,6 +60,8 @@ class ModelUserPermission(UserObjectPermissionBase):
     """A person's right on one registered model."""
 
     content_object = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False)
+    permission = models.ForeignKey(Permission, on_delete=models.CASCADE, db_index=False)
 
     class Meta(UserObjectPermissionBase.Meta):
         # Asked with every request: of one object, this person, these rights.
@@ -65,6 +72,8 @@ class ModelGroupPermission(GroupObjectPermissionBase):
     """A group's right on one registered model."""
 
     content_object = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, db_index=False)
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, db_index=False)
+    permission = models.ForeignKey(Permission, on_delete=models.CASCADE, db_index=False)
 
     class Meta(GroupObjectPermissionBase.Meta):
         indexes = [models.Index(fields=["content_object", "group", "permission"], name="model_right_of_group")]
@@ -108,7 +117,9 @@ class ModelVersion(models.Model):
     content_digest = models.CharField(max_length=71, blank=True, default="")
     size_bytes = models.BigIntegerField(default=0)
     mlmodel = models.JSONField(default=dict)  # the parsed MLmodel file: flavours, signature, input example
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     user_id_text = models.CharField(max_length=256, blank=True, default="")  # as another server said, of an imported version
     created_ms = models.BigIntegerField()
     updated_ms = models.BigIntegerField()

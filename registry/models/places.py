@@ -36,9 +36,9 @@ class StageTransition(models.Model):
 class StageAssignment(models.Model):
     """A version held a stage from one time to another; the current one has no end. Written only by ``registry.placement``."""
 
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="stage_assignments")
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="stage_assignments", db_index=False)
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="stage_assignments", db_index=False)
-    stage = models.ForeignKey(Stage, on_delete=models.PROTECT, related_name="+")
+    stage = models.ForeignKey(Stage, on_delete=models.PROTECT, related_name="+", db_index=False)
     valid_from = models.DateTimeField()
     valid_to = models.DateTimeField(null=True, blank=True)
     assigned_by = models.CharField(max_length=150)
@@ -59,7 +59,7 @@ class AliasAssignment(models.Model):
 
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="alias_assignments")
     alias = models.CharField(max_length=255)
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="alias_assignments")
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="alias_assignments", db_index=False)
     valid_from = models.DateTimeField()
     valid_to = models.DateTimeField(null=True, blank=True)
     assigned_by = models.CharField(max_length=150)

@@ -348,7 +348,7 @@ def _alias_rows(row: BreakGlass) -> QuerySet[AliasAssignment]:
 
 def _earlier_request_id(version: ModelVersion, stage: str) -> int | None:
     """Return the request by which a version stood in a stage the last time: it stands there by the same one again."""
-    rows = StageAssignment.objects.filter(version=version, stage_id=stage, valid_to__isnull=False)
+    rows = StageAssignment.objects.filter(model=version.model_id, stage_id=stage, version=version, valid_to__isnull=False)
     return rows.order_by("-valid_to", "-pk").values_list("request_id", flat=True).first()
 
 
