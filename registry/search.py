@@ -24,6 +24,7 @@ _MODELS = Grammar(
     ),
     default="attribute",
     sortable={"attribute": None},
+    bare=True,
 )
 _VERSIONS = Grammar(
     (
@@ -42,6 +43,7 @@ _VERSIONS = Grammar(
     ),
     default="attribute",
     sortable={"attribute": frozenset({"name", "version_number", "creation_timestamp", "last_updated_timestamp"})},
+    bare=True,
 )
 
 # Key -> where it is found among the tables (m: model, v: version).

@@ -39,6 +39,8 @@ def fill(home: Path) -> None:
 
 def copy_to(path: Path) -> None:
     """Make an SQLite database that is up to date."""
+    for rest in ("-wal", "-shm"):  # of a run that was killed: SQLite would play its log into the copy
+        path.with_name(path.name + rest).unlink(missing_ok=True)
     with _alone():
         shutil.copyfile(_template_file(), path)
 

@@ -82,13 +82,16 @@ class Grammar:
     """What one search understands. default: the entity meant when a key stands alone, or "" to refuse that.
 
     sortable: the entities that may be sorted by, and for each the keys (None: any key it has). repeats: whether a key may be
-    sorted by twice, which changes nothing.
+    sorted by twice, which changes nothing. capitals: whether LIKE and IN are understood in capitals only. bare: whether a
+    filter may quote keys of other entities than the default one only.
     """
 
     entities: tuple[Entity, ...]
     default: str = ""
     sortable: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     repeats: bool = False
+    capitals: bool = False
+    bare: bool = False
 
     def clauses(self, text: str | None) -> list[Clause]:
         """Return the clauses of a filter, all of which must hold. Raises Invalid, saying what was not understood."""
@@ -151,8 +154,10 @@ class Grammar:
             raise Invalid("Expected a clause after AND.")
         token = tokens.pop(0)
         entity, written = self._entity(token)
+        if self.bare and (token.parts[0][0] or (entity.name == self.default and len(token.parts) > 1)):
+            raise Invalid(f"{token.text} is understood without quotes.")
         name, key = entity.key(written)
-        comparator = _comparator(tokens, token)
+        comparator = _comparator(tokens, token, capitals=self.capitals)
         if comparator not in key.comparators:
             raise Invalid(f"{token.text} cannot be compared with {comparator}; use one of {', '.join(sorted(key.comparators))}.")
         return Clause(entity.name, name, comparator, _value(tokens, key, comparator, token.text))
@@ -281,7 +286,7 @@ def _take_word(tokens: list[_Token], word: str) -> bool:
     return False
 
 
-def _comparator(tokens: list[_Token], after: _Token) -> str:
+def _comparator(tokens: list[_Token], after: _Token, *, capitals: bool) -> str:
     if not tokens:
         raise Invalid(f"Expected a comparison after {after.text!r}.")
     token = tokens.pop(0)
@@ -289,6 +294,8 @@ def _comparator(tokens: list[_Token], after: _Token) -> str:
         return token.text
     word = token.bare.upper()
     if word in ("LIKE", "ILIKE", "IN"):
+        if capitals and token.bare != word:
+            raise Invalid(f"{token.text!r} after {after.text!r} is no comparison; write {word}.")
         return word
     if word == "NOT" and _take_word(tokens, "IN"):
         return "NOT IN"

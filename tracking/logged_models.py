@@ -82,7 +82,7 @@ def finish_logged_model(*, actor: Actor, model_id: str, status: LoggedModelStatu
 @transaction.atomic
 def delete_logged_model(*, actor: Actor, model_id: str) -> None:
     """Mark a model as deleted; a deleted one stays so. Raises NotFound, Denied."""
-    experiment_id = _open(actor, model_id, deleted_too=True)
+    experiment_id = _open(actor, model_id)
     now = now_ms()
     if sql.run(
         "UPDATE tracking_loggedmodel SET deleted_ms = %s, updated_ms = %s WHERE id = %s AND deleted_ms IS NULL",
@@ -120,12 +120,12 @@ def log_logged_model_params(*, actor: Actor, model_id: str, params: Mapping[str,
     _record(actor, Event.LOGGED_MODEL_UPDATED, model_id, experiment_id, after={"params": dict(params)})
 
 
-def _open(actor: Actor, model_id: str, *, deleted_too: bool = False) -> int:
+def _open(actor: Actor, model_id: str) -> int:
+    """Return the experiment of a model that the actor may change: also of a deleted one, as on MLflow's server."""
     may_read, reader = readable(actor, "m.experiment_id")
     may_write, writer = writable(actor, "m.experiment_id")
-    alive = "" if deleted_too else " AND m.deleted_ms IS NULL"
     row = sql.fetch_one(
-        f"SELECT m.experiment_id, {may_write} FROM tracking_loggedmodel m WHERE m.id = %s AND {may_read}{alive}{sql.for_update('m')}",
+        f"SELECT m.experiment_id, {may_write} FROM tracking_loggedmodel m WHERE m.id = %s AND {may_read}{sql.for_update('m')}",
         [*writer, model_id, *reader],
     )
     if row is None:

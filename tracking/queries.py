@@ -288,7 +288,7 @@ def require_logged_models(actor: Actor, model_ids: Iterable[str], right: Callabl
     found = {
         row[0]
         for row in sql.fetch(
-            f"SELECT m.id FROM tracking_loggedmodel m WHERE m.id IN ({sql.marks(wanted)}) AND m.deleted_ms IS NULL AND {allowed}",
+            f"SELECT m.id FROM tracking_loggedmodel m WHERE m.id IN ({sql.marks(wanted)}) AND {allowed}",
             [*wanted, *who],
         )
     }

@@ -47,6 +47,7 @@ EXPERIMENTS = Grammar(
     default="attribute",
     sortable={"attribute": None},
     repeats=True,
+    capitals=True,
 )
 
 RUNS = Grammar(

@@ -181,7 +181,7 @@ def logged_model_message(record: LoggedModelRecord) -> dict[str, Any]:
 
 
 def _model_answer(actor: Actor, model_id: str) -> dict[str, Any]:
-    return {"model": logged_model_message(queries.logged_model(actor, model_id))}
+    return {"model": logged_model_message(queries.logged_model(actor, model_id, deleted_too=True))}
 
 
 def _same(in_path: str, in_body: str) -> str:

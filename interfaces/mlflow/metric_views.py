@@ -56,8 +56,8 @@ def metric_history_bulk(actor: Actor, request: HttpRequest) -> dict[str, list[Me
         raise Invalid("Give 1 to 100 values of 'run_id'.")
     if "metric_key" not in request.GET:
         raise Invalid("Missing value for required parameter 'metric_key'.")
-    if not (most.isascii() and most.isdigit() and len(most) < 20 and int(most) > 0):
-        raise Invalid("'max_results' must be a positive whole number.")
+    if not (most.isascii() and most.isdigit() and len(most) < 20):
+        raise Invalid("'max_results' must be a whole number that is not negative.")
     return {"metrics": queries.metric_points(actor, sorted(set(run_ids)), key, limit=min(int(most), 25_000))}
 
 

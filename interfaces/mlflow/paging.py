@@ -39,12 +39,12 @@ def offset_of(text: str | None, bound_to: object = None) -> int:
     return offset
 
 
-def limit_of(given: int | None, *, default: int, ceiling: int) -> int:
-    """Return how many rows a page has. Raises Invalid for zero, negative numbers and more than the ceiling."""
+def limit_of(given: int | None, *, default: int, ceiling: int, least: int = 1) -> int:
+    """Return how many rows a page has. Raises Invalid for fewer than the least and for more than the ceiling."""
     if given is None:
         return default
-    if not 1 <= given <= ceiling:
-        raise Invalid(f"'max_results' must be between 1 and {ceiling}, not {given}.")
+    if not least <= given <= ceiling:
+        raise Invalid(f"'max_results' must be between {least} and {ceiling}, not {given}.")
     return given
 
 

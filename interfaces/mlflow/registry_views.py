@@ -147,7 +147,7 @@ def delete_model(actor: Actor, message: OfModel) -> None:
 
 def search_models(actor: Actor, message: Search) -> dict[str, Any]:
     """Return one page of the models that a filter finds."""
-    limit = paging.limit_of(message.max_results, default=_MODELS_ON_A_PAGE, ceiling=_MOST_MODELS)
+    limit = paging.limit_of(message.max_results, default=_MODELS_ON_A_PAGE, ceiling=_MOST_MODELS, least=0)
     offset = paging.offset_of(message.page_token)
     found = records.search_models(actor, message.filter, message.order_by or (), limit=limit + 1, offset=offset)
     page, token = paging.cut(found, offset, limit)

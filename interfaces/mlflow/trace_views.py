@@ -96,7 +96,7 @@ class OldStart(Message, frozen=True):
 
 
 class OldEnd(Message, frozen=True):
-    timestamp_ms: I64
+    timestamp_ms: I64 = 0
     status: str | int | None = None
     request_metadata: list[KeyValue] | None = None
     tags: list[KeyValue] | None = None

@@ -71,6 +71,7 @@ def test_a_model_has_its_versions_newest_first_in_a_fixed_number_of_statements(
 ) -> None:
     training.upload()
     training.register()
+    queries.model(someone, "credit")  # reads the ids of permissions, once in a process
     with CaptureQueriesContext(connection) as one:
         queries.model_history(queries.model(someone, "credit"))
     for _ in range(5):

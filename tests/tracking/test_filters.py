@@ -70,6 +70,18 @@ def test_what_is_not_the_language_is_refused(text: str) -> None:
         GRAMMAR.clauses(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["name like 'x'", "name ilike 'x'", "name in ('x')", "`name` = 'x'", "entity.\"name\" = 'x'", "`tags`.a = 'x'"]
+)
+def test_a_stricter_grammar_minds_capitals_and_quotes(text: str) -> None:
+    entities = (Entity("entity", keys={"name": Key(TEXT | LISTED)}), Entity("tags", any_key=Key(TEXT | NULL)))
+    assert Grammar(entities, default="entity").clauses(text)
+    with pytest.raises(Invalid):
+        Grammar(entities, default="entity", capitals=True, bare=True).clauses(text)
+    strict = Grammar(entities, default="entity", capitals=True, bare=True)
+    assert len(strict.clauses("name LIKE 'x' and tags.`a b` is null and name not in ('x')")) == 3
+
+
 def test_orders_are_read_with_their_direction() -> None:
     assert GRAMMAR.orders(["metrics.`a b` desc", "run_name", "attr.start_time ASC"]) == [
         Order("metrics", "a b", False),

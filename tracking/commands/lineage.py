@@ -51,9 +51,10 @@ def log_inputs(*, actor: Actor, run_id: str, datasets: Sequence[DatasetInput] = 
 
 @transaction.atomic
 def log_outputs(*, actor: Actor, run_id: str, models: Sequence[tuple[str, int]]) -> None:
-    """Note which logged models a run gave, each with the step it belongs to. Raises NotFound, Denied, Invalid."""
+    """Note which logged models a run gave, each with the step it belongs to. Raises NotFound, Denied, and Invalid for one noted before."""
     found = open_run(actor, run_id)
-    _link_models(actor, run_id, models, "output")
+    if _link_models(actor, run_id, models, "output") < len(models):
+        raise Invalid("One of these models is an output of the run already; an output never changes.", code="BAD_REQUEST")
     audit.record(
         actor,
         Event.RUN_LOGGED,
@@ -116,11 +117,12 @@ def _link_datasets(found: OpenRun, datasets: Sequence[DatasetInput]) -> None:
     )
 
 
-def _link_models(actor: Actor, run_id: str, models: Sequence[tuple[str, int]], direction: str) -> None:
+def _link_models(actor: Actor, run_id: str, models: Sequence[tuple[str, int]], direction: str) -> int:
+    """Link these models to the run, and return how many were not before."""
     if not models:
-        return
+        return 0
     require_logged_models(actor, {model_id for model_id, _ in models}, readable)
-    sql.insert(
+    return sql.insert(
         "tracking_runmodellink",
         {"run_id": "text", "model_id": "text", "direction": "text", "step": "bigint"},
         [(run_id, model_id, direction, step) for model_id, step in dict(models).items()],

@@ -236,7 +236,7 @@ def test_a_version_that_lies_elsewhere_is_agreed_to_by_its_address_where_no_poli
             (400, "INVALID_PARAMETER_VALUE"),
         ),
         ("GET", "databricks/registered-models/get", {"name": "ghost"}, (404, "RESOURCE_DOES_NOT_EXIST")),
-        ("GET", "registered-models/list", {"max_results": 0}, (400, "INVALID_PARAMETER_VALUE")),
+        ("GET", "registered-models/list", {"max_results": -1}, (400, "INVALID_PARAMETER_VALUE")),
     ],
 )
 def test_a_refusal_has_the_protocols_code_and_changes_nothing(

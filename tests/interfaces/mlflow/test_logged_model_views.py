@@ -12,11 +12,20 @@ def test_a_logged_model_is_made_filled_and_found(api, experiment, run_id) -> Non
     api.patch(f"logged-models/{model_id}", {"status": 2}, 400)
     api.post("runs/outputs", {"run_id": run_id, "models": [{"model_id": model_id, "step": 4}]})
     assert api.get("runs/get", run_id=run_id)["run"]["outputs"] == {"model_outputs": [{"model_id": model_id, "step": 4}]}
+    twice = api.post("runs/outputs", {"run_id": run_id, "models": [{"model_id": model_id, "step": 5}]}, 400)
+    assert twice["error_code"] == "BAD_REQUEST"
+    assert api.get("runs/get", run_id=run_id)["run"]["outputs"] == {"model_outputs": [{"model_id": model_id, "step": 4}]}
     again = api.post(f"logged-models/{model_id}/params", {"model_id": model_id, "params": [{"key": "p", "value": "2"}]}, 400)
     assert again["error_code"] == "BAD_REQUEST"
     api.delete(f"logged-models/{model_id}")
     api.get(f"logged-models/{model_id}", 404)
     assert api.get(f"logged-models/{model_id}", allow_deleted="true")
+    # As on MLflow's server, one that was deleted meanwhile takes what a run still says of it.
+    api.patch(f"logged-models/{model_id}/tags", {"tags": [{"key": "late", "value": "yes"}]})
+    api.post("runs/log-metric", {"run_id": run_id, "key": "m", "value": 1, "timestamp": 1, "model_id": model_id})
+    kept = api.get(f"logged-models/{model_id}", allow_deleted="true")["model"]
+    assert kept["info"]["tags"] == [{"key": "late", "value": "yes"}]
+    assert [metric["key"] for metric in kept["data"]["metrics"]] == ["m"]
 
 
 def test_a_token_of_logged_models_is_bound_to_its_query(api, experiment) -> None:

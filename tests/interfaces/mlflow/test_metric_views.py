@@ -12,7 +12,10 @@ def test_history_is_paged_and_the_last_full_page_has_no_token(api, run_id) -> No
     assert "next_page_token" not in second
     whole = api.get("/ajax-api/2.0/mlflow/metrics/get-history-bulk", run_id=[run_id], metric_key="m")
     assert [p["run_id"] for p in whole["metrics"]] == [run_id] * 4
-    api.get("/ajax-api/2.0/mlflow/metrics/get-history-bulk", 400, run_id=[run_id] * 101, metric_key="m")
+    bulk = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
+    assert api.get(bulk, run_id=[run_id], metric_key="m", max_results=0) == {"metrics": []}
+    api.get(bulk, 400, run_id=[run_id], metric_key="m", max_results=-1)
+    api.get(bulk, 400, run_id=[run_id] * 101, metric_key="m")
     sampled = api.get("metrics/get-history-bulk-interval", run_ids=[run_id], metric_key="m", max_results=1)
     assert sampled["metrics"]
     api.get("metrics/get-history-bulk-interval", 400, run_ids=[run_id], metric_key="m", start_step=1)

@@ -66,7 +66,7 @@ def test_tags_do_not_touch_the_time_of_the_last_change(api: Caller, model: str) 
         ("GET", MODELS + "alias", {"name": "credit", "alias": "latest"}, (404, "RESOURCE_DOES_NOT_EXIST")),
         ("POST", MODELS + "alias", {"name": "credit", "alias": "v7", "version": "1"}, (400, "INVALID_PARAMETER_VALUE")),
         ("DELETE", MODELS + "alias", {"name": "nope", "alias": "a"}, (404, "RESOURCE_DOES_NOT_EXIST")),
-        ("GET", MODELS + "search", {"max_results": 0}, (400, "INVALID_PARAMETER_VALUE")),
+        ("GET", MODELS + "search", {"max_results": -1}, (400, "INVALID_PARAMETER_VALUE")),
         ("GET", MODELS + "search", {"max_results": 1001}, (400, "INVALID_PARAMETER_VALUE")),
         ("GET", MODELS + "search", {"page_token": "junk!"}, (400, "INVALID_PARAMETER_VALUE")),
         ("GET", MODELS + "get-latest-versions", {"name": "credit", "stages": ["No"]}, (400, "INVALID_PARAMETER_VALUE")),
@@ -142,6 +142,7 @@ def test_pages_of_a_search_follow_one_another(api: Caller) -> None:
         seen += [found["name"] for found in page["registered_models"]]
         token = page.get("next_page_token", "")
     assert (seen, token) == (["d", "c", "b", "a"], "")
+    assert list(api.ok("GET", MODELS + "search", max_results=0)) == ["next_page_token"], "as MLflow's server has it"
 
 
 @pytest.mark.parametrize(
