@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -35,8 +36,8 @@ def put_file(
         if expected_digest not in (None, received.digest):
             raise Invalid("The upload does not have the digest announced; nothing was kept.", code="cut_off")
         if not _is_there(path, received.digest):
-            store().keep(received)
-            _place(actor=actor, path=path, received=received, scope=scope)
+            with kept(received):
+                _place(actor=actor, path=path, received=received, scope=scope)
         return FileInfo(path, received.digest, received.size_bytes)
 
 
@@ -59,6 +60,17 @@ def _place(*, actor: Actor, path: str, received: Received, scope: str) -> None:
         scope,
         after={"digest": f"sha256:{received.digest}", "size_bytes": received.size_bytes},
     )
+
+
+@contextmanager
+def kept(received: Received) -> Iterator[None]:
+    """Store content for the transaction within. If that fails, the content is removed later, unless something names it by then."""
+    store().keep(received)
+    try:
+        yield
+    except BaseException:
+        _note_removal(received.digest)
+        raise
 
 
 def note_content(received: Received) -> None:
@@ -171,8 +183,12 @@ def _forget(digest: str) -> bool:
         sql.fetch("SELECT 1 FROM artifacts_blob WHERE digest = %s FOR UPDATE", [digest])
     if not sql.run(f"DELETE FROM artifacts_blob WHERE digest = %s AND NOT ({_named()})", [digest]):
         return False
-    sql.run("INSERT INTO artifacts_removal (digest) VALUES (%s) ON CONFLICT DO NOTHING", [digest])
+    _note_removal(digest)
     return True
+
+
+def _note_removal(digest: str) -> None:
+    sql.run("INSERT INTO artifacts_removal (digest) VALUES (%s) ON CONFLICT DO NOTHING", [digest])
 
 
 @transaction.atomic(durable=True)

@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -98,15 +99,12 @@ class DirectoryStore:
     def keep(self, received: Received) -> None:
         """Link the temporary file to its place, which is atomic: content is there whole or not at all."""
         target = self._path(received.digest)
-        if target.exists():
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        received.temporary.chmod(0o444)
-        try:
-            os.link(received.temporary, target)
-        except FileExistsError:
-            return  # another upload of the same content was first
-        _sync_folder(target.parent)
+        if not target.exists():
+            _make_folder(target.parent)
+            received.temporary.chmod(0o444)
+            with suppress(FileExistsError):  # another upload of the same content was first
+                os.link(received.temporary, target)
+        _sync_folder(target.parent)  # also for that other one, which may not have come so far
 
     def holds(self, digest: str) -> bool:
         """Return whether the file is there."""
@@ -255,6 +253,14 @@ def _write_back(handle: int, start: int, length: int) -> None:
     """
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(handle, start, length, os.POSIX_FADV_DONTNEED)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each of them on the disk in the one above."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

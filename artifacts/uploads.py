@@ -63,8 +63,7 @@ def receive_part(*, ticket: str, upload_id: str, number: int, stream: Source, ex
         raise Invalid(f"A part has at most {MAX_PART_BYTES} bytes.")
     _upload(upload_id)
     with store().receive(stream, expected_bytes) as received:
-        store().keep(received)
-        with transaction.atomic():
+        with commands.kept(received), transaction.atomic():
             _upload(upload_id, lock=True)
             commands.note_content(received)
             UploadPart.objects.update_or_create(upload_id=upload_id, number=number, defaults={"blob_id": received.digest})

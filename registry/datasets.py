@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from artifacts.commands import note_content
+from artifacts.commands import kept, note_content
 from artifacts.sources import open_source
 from artifacts.store import Received, Source, store
 from core import access, audit
@@ -112,8 +112,8 @@ def register_dataset(
         report = _compared(received.temporary, format, held, private=private)
         if report is not None and not report.satisfied and contract == "enforce":
             raise _violated(name, report)
-        store().keep(received)
-        return _insert(actor, _New(name, format, target, description, closed, origin, received, table, held, report))
+        with kept(received):
+            return _insert(actor, _New(name, format, target, description, closed, origin, received, table, held, report))
 
 
 def register_source(*, actor: Actor, source: str, format: str = "", **asked: Any) -> DatasetVersion:

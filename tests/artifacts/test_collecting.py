@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from artifacts import commands, queries
 from artifacts.models import Blob, Removal
 from artifacts.store import DirectoryStore, store
+from core.errors import Conflict
 from tests.cast import actor
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,6 +56,19 @@ def collect() -> int:
 def read(path: str) -> bytes:
     with queries.file_at(path).open() as file:
         return file.read()
+
+
+def test_what_a_refused_upload_brought_is_removed_unless_it_is_named(dana_acts) -> None:
+    put(dana_acts, "3/kept", b"kept")
+    commands.freeze("3", "model-version:1/1")
+    for data in (DATA, b"kept"):
+        with pytest.raises(Conflict):
+            put(dana_acts, "3/a", data)
+    assert store().holds(DIGEST)
+    assert collect() == 1
+    assert not store().holds(DIGEST)
+    assert read("3/kept") == b"kept"
+    assert not Removal.objects.exists()
 
 
 @pytest.mark.parametrize("removed", [False, True])

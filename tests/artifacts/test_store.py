@@ -45,6 +45,27 @@ def test_what_was_kept_can_be_read_from_anywhere_in_it(blobs: BlobStore, tmp_pat
         blobs.open(DIGEST)
 
 
+def test_the_way_to_a_content_is_on_the_disk_before_it_counts_as_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, synced, fsync = tmp_path / "root", [], os.fsync
+
+    def noting(handle: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    where = DirectoryStore(root)
+    with where.receive(io.BytesIO(DATA)) as received:
+        first, *_ = synced
+        assert first.parent == root / "incoming", "the content itself"
+        synced.clear()
+        where.keep(received)
+        folders = [root, *(root / "sha256" / part for part in ("", DIGEST[:2], f"{DIGEST[:2]}/{DIGEST[2:4]}"))]
+        assert synced == folders
+        synced.clear()
+        where.keep(received)
+        assert synced == folders[-1:], "another may have linked it a moment ago and not synced yet"
+
+
 class BrokenPipe(io.BytesIO):
     """Half of the data, and then the connection breaks."""
 
