@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -58,16 +59,23 @@ def read(path: str) -> bytes:
         return file.read()
 
 
-def test_what_a_refused_upload_brought_is_removed_unless_it_is_named(dana_acts) -> None:
-    put(dana_acts, "3/kept", b"kept")
-    commands.freeze("3", "model-version:1/1")
-    for data in (DATA, b"kept"):
+def test_what_a_refused_upload_brought_is_removed_unless_it_is_named(dana_acts, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in ("kept/a", "3/b", "4/b"):
+        put(dana_acts, path, b"kept")
+    place = commands._place
+
+    def frozen_meanwhile(*, path: str, **given: Any) -> None:
+        commands.freeze(path.partition("/")[0], "model-version:1/1")
+        place(path=path, **given)
+
+    monkeypatch.setattr(commands, "_place", frozen_meanwhile)
+    for folder, data in (("3", DATA), ("4", b"kept")):
         with pytest.raises(Conflict):
-            put(dana_acts, "3/a", data)
+            put(dana_acts, f"{folder}/a", data)
     assert store().holds(DIGEST)
     assert collect() == 1
     assert not store().holds(DIGEST)
-    assert read("3/kept") == b"kept"
+    assert read("kept/a") == b"kept"
     assert not Removal.objects.exists()
 
 
