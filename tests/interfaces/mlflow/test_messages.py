@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import pytest
 from django.http import QueryDict
@@ -41,6 +42,22 @@ def read(text: str) -> Point:
 )
 def test_what_the_protocol_allows_is_read(text: str, expected: Point) -> None:
     assert read(text) == expected
+
+
+class Profile(Message, frozen=True):
+    metric_key: str
+    profile: str = ""
+
+
+def test_a_very_long_body_is_read_as_it_is_or_not_at_all() -> None:
+    """To convert one with a million small values would keep a thread for seconds."""
+    profile = "x" * messages.MAX_CONVERTED_BYTES
+    assert messages.from_json(f'{{"metric_key":"a","profile":"{profile}"}}'.encode(), Profile).profile == profile
+    for odd in ('{"metricKey":"a","profile":"%s"}', '{"metric_key":5,"profile":"%s"}', '{"metric_key":"\\u0000","profile":"%s"}'):
+        with pytest.raises(Invalid, match=str(messages.MAX_CONVERTED_BYTES)):
+            messages.from_json((odd % profile).encode(), Profile)
+        with pytest.raises(Invalid, match="NUL") if "u0000" in odd else nullcontext():
+            messages.from_json((odd % "x").encode(), Profile)
 
 
 def test_a_body_is_read_in_any_encoding_of_unicode_and_with_bare_numbers_that_are_none() -> None:
