@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 import rfc8785
 
-_MAX_INTEGER = (1 << 53) - 1
+LARGEST_INTEGER = (1 << 53) - 1  # beyond it JSON numbers are no longer told apart (RFC 8785, 3.2.2.3; RFC 7493, 2.2)
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def canonical(value: Any) -> str:
     """Return the one JSON text of a value: keys sorted, no spaces, numbers as in ECMAScript. Source: RFC 8785.
 
-    Raises ValueError for NaN, infinities and integers beyond 2^53, which have no canonical form.
+    Raises ValueError for NaN, infinities and integers from 2^53 on, which have no canonical form.
     """
     # The quick encoder writes most values as the RFC has it, and every event of every write waits for its text.
     if _is_plain(value):
@@ -48,4 +48,4 @@ def _is_plain(value: Any) -> bool:
         return all(type(key) is str and key.isascii() for key in value) and all(map(_is_plain, value.values()))
     if kind is list or kind is tuple:
         return all(map(_is_plain, value))
-    return kind is int and -_MAX_INTEGER <= value <= _MAX_INTEGER
+    return kind is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER

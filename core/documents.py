@@ -13,8 +13,9 @@ import yaml
 from jsonschema import Draft202012Validator
 from yaml.constructor import SafeConstructor
 
+from core.canonical import LARGEST_INTEGER
+
 DEEPEST = 20
-LARGEST_INTEGER = 2**53
 MOST_PARTS = 50_000  # counted with aliases written out, so that a short document cannot grow without bound
 
 Path = tuple[Any, ...]

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from core.canonical import LARGEST_INTEGER
 from governance import staffing
 from governance.expressions import evaluate
 from governance.facts import REPORTED, CheckFact, Facts, UnaskedFact, WaiverFact
@@ -25,7 +26,6 @@ RUNNING_STATES = ("queued", "preparing", "running")
 # Both were measured to the end: that a check found something grave is for requirements to judge. "completed" is how facts of before
 # the two were told apart call them, and their decisions can be recomputed still.
 MEASURED = ("passed", "failed", "completed")
-LARGEST_INTEGER = 2**53
 OBJECTIONS = ("reject", "request_changes")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from core.canonical import LARGEST_INTEGER
 from registry import values
 from registry.contracts import TYPES
 from registry.tables import opened
@@ -88,7 +89,7 @@ class _Described:
         for key, bound in (("min", self._least), ("max", self._most)):
             if isinstance(bound, datetime):
                 rules[key] = bound.isoformat()
-            elif bound is not None and abs(bound) <= 2**53:
+            elif bound is not None and abs(bound) <= LARGEST_INTEGER:
                 rules[key] = bound
         if self._with_values and self._distinct:
             rules["allowed"] = sorted(self._distinct)

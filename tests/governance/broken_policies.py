@@ -124,6 +124,7 @@ BROKEN = [
     policy("a merge key", "title: Credit models", "<<: {a: 1}", 3, 1, "<< is not allowed in a document; write the fields out"),
     policy("not a number", "default: 0.7", "default: .nan", 5, 40, ".nan is no number that can be compared with; give a finite one"),
     policy("a number too large", "days: 365", "days: 99999999999999999", 31, 18, "larger than JSON's whole numbers"),
+    policy("the first number too large", "days: 365", "days: 9007199254740992", 31, 18, "larger than JSON's whole numbers"),
     # Fields that are unknown or missing, level by level
     policy("another kind", "kind: Policy", "kind: Polcy", 1, 7, "kind must be Policy"),
     policy("a misspelt field", "steps:\n  - name: review", "step:\n  - name: review", 17, 1, "there is no field step here; expected one of calendar,"),

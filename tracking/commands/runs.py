@@ -13,6 +13,7 @@ from django.db import transaction
 from core import audit, sql
 from core.access import Actor
 from core.audit import Event
+from core.canonical import LARGEST_INTEGER
 from core.errors import Denied, Invalid, NotFound
 from core.sql import Statement
 from tracking import limits
@@ -231,5 +232,7 @@ def _run_name(name: str, tags: dict[str, str]) -> str:
 
 
 def _safe_integers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values fit for canonical JSON, which has no integers beyond 2^53."""
-    return {key: str(value) if isinstance(value, int) and abs(value) > 1 << 53 else value for key, value in values.items()}
+    """Return values fit for canonical JSON, which has no larger integers."""
+    return {
+        key: str(value) if isinstance(value, int) and abs(value) > LARGEST_INTEGER else value for key, value in values.items()
+    }

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from core.canonical import LARGEST_INTEGER
 from governance.checks.base import Finding, Measurement, Table
 from workflows.runner.outcome import Progress
 
@@ -28,8 +29,8 @@ _ShortName = Annotated[str, msgspec.Meta(max_length=100)]
 _Method = Annotated[str, msgspec.Meta(max_length=300)]
 _Location = Annotated[str, msgspec.Meta(max_length=1500)]
 _Text = Annotated[str, msgspec.Meta(max_length=2000)]
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-_Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_INTEGER)]
+_Whole = Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
 _Cell = _Text | _Whole | float | None
 
 

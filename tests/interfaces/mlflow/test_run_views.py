@@ -91,3 +91,9 @@ def test_a_batch_for_what_cannot_be_an_id_is_refused_as_malformed(api) -> None:
         for wrong in ("..", " ", "é"):
             assert api.post(path, {"run_id": wrong}, 400)["error_code"] == "INVALID_PARAMETER_VALUE"
         api.post(path, {"run_id": "0" * 32}, 404)
+
+
+def test_a_time_of_which_json_has_no_number_is_kept_all_the_same(api, run_id) -> None:
+    for end in (2**53 - 1, 2**53, 2**63 - 1):
+        api.post("runs/update", {"run_id": run_id, "end_time": end})
+        assert api.get("runs/get", run_id=run_id)["run"]["info"]["end_time"] == end
