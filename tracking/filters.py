@@ -155,7 +155,7 @@ class Grammar:
         token = tokens.pop(0)
         entity, written = self._entity(token)
         if self.bare and (token.parts[0][0] or (entity.name == self.default and len(token.parts) > 1)):
-            raise Invalid(f"{token.text} is understood without quotes.")
+            raise Invalid(f"{token.text} is not understood in quotes here: write it without them.")
         name, key = entity.key(written)
         comparator = _comparator(tokens, token, capitals=self.capitals)
         if comparator not in key.comparators:

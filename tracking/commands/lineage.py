@@ -54,7 +54,9 @@ def log_outputs(*, actor: Actor, run_id: str, models: Sequence[tuple[str, int]])
     """Note which logged models a run gave, each with the step it belongs to. Raises NotFound, Denied, and Invalid for one noted before."""
     found = open_run(actor, run_id)
     if _link_models(actor, run_id, models, "output") < len(models):
-        raise Invalid("One of these models is an output of the run already; an output never changes.", code="BAD_REQUEST")
+        raise Invalid(
+            "One of these models is an output of the run already, and an output never changes: leave it out.", code="BAD_REQUEST"
+        )
     audit.record(
         actor,
         Event.RUN_LOGGED,
