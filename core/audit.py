@@ -145,13 +145,15 @@ class Event(StrEnum):
 
 
 # By hand, since every write of every client waits for it.
-_INSERT = f"""INSERT INTO {AuditEvent._meta.db_table}
- (occurred_at, action, actor, subject_type, subject_id, scope, request_id, body) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
+_COLUMNS = "occurred_at, action, actor, subject_type, subject_id, scope, request_id, body"
+_VALUES = "%s, %s, %s, %s, %s, %s, %s, %s"
+_INTO = f"INSERT INTO {AuditEvent._meta.db_table} ({_COLUMNS})"
+_INSERT = f"{_INTO} VALUES ({_VALUES})"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What an event tells of one subject, for ``record_many``; fields as in ``record``."""
+    """What an event tells of one subject; fields as in ``record``."""
 
     subject: tuple[str, object]
     scope: str = ""
@@ -183,6 +185,12 @@ def record(
         _require_transaction(event)
     (row,) = _rows(actor, event, [Change(subject, scope, before, after, details)])
     sql.run_all([*beside, (_INSERT, row)])
+
+
+def insertion(actor: Actor, event: Event, change: Change, source: str) -> sql.Statement:
+    """Return the statement that inserts an event if the source has a row: for a change that is one statement, and may find nothing."""
+    (row,) = _rows(actor, event, [change])
+    return f"{_INTO} SELECT {_VALUES} FROM {source}", row
 
 
 def record_many(actor: Actor, event: Event, changes: Iterable[Change]) -> None:

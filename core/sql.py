@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
 
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -60,6 +60,15 @@ def run(statement: str, parameters: Parameters = ()) -> int:
     cursor = _cursor()
     cursor.execute(statement, parameters)
     return int(cursor.rowcount)
+
+
+def run_if_new(statement: str, parameters: Parameters = ()) -> int | None:
+    """Carry out a statement that inserts, and return how many rows it touched; None, with nothing changed, if a key was there already."""
+    try:
+        with transaction.atomic() if database().in_atomic_block else nullcontext():
+            return run(statement, parameters)
+    except IntegrityError:
+        return None
 
 
 def run_many(statement: str, rows: Iterable[Parameters]) -> None:

@@ -18,10 +18,10 @@ from core import access, audit, sql
 from core.access import Actor, Permission
 from core.audit import Change, Event
 from core.errors import Conflict, NotFound
-from tracking.commands.run_data import POINT_COLUMNS, REPLACE_OLDER
 from tracking.defaults import DEFAULT_EXPERIMENT_ID
 from tracking.models import Experiment, ExperimentTag, Imported, ImportedKind, ImportOrigin
 from tracking.moving import MovedExperiment, MovedLoggedModel, MovedPoint, MovedRun, mark
+from tracking.points import POINT_COLUMNS, REPLACE_OLDER
 
 _PAIR = {"key": "text", "value": "text"}
 _SAME_POINT = ("run_id", "key", "timestamp_ms", "step", "value", "is_nan")

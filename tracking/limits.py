@@ -6,6 +6,7 @@ import math
 import posixpath
 import re
 import sys
+from functools import lru_cache
 
 from core.errors import Invalid
 
@@ -23,6 +24,7 @@ _KEY = re.compile(r"[/\w.\- :]+\Z")
 _LOGGED_MODEL_NAME = re.compile(r"""[^/:.%"']+\Z""")
 
 
+@lru_cache(maxsize=10_000)  # a training loop logs the same names with each step
 def check_key(kind: str, key: str) -> None:
     """Return if a metric, parameter or run tag may have this name. Raises Invalid."""
     if not key or not _KEY.match(key):

@@ -7,7 +7,7 @@ from interfaces.mlflow.messages import I64, KeyValue, Message
 from interfaces.mlflow.routing import Route
 from interfaces.mlflow.run_views import RunId, run_id_of, well_formed
 from tracking.commands import run_data as commands
-from tracking.commands.run_data import MetricPoint
+from tracking.points import MetricPoint
 
 
 class MetricMessage(Message, frozen=True):

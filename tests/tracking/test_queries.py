@@ -6,7 +6,7 @@ import pytest
 
 from tracking import queries
 from tracking.commands import run_data
-from tracking.commands.run_data import MetricPoint
+from tracking.points import MetricPoint
 
 
 def test_history_is_by_time_step_and_value(dana_acts, run_id) -> None:

@@ -16,7 +16,7 @@ from tracking import logged_models, search
 from tracking.commands import experiments, lineage, run_data
 from tracking.commands import runs as run_commands
 from tracking.commands.lineage import DatasetInput
-from tracking.commands.run_data import MetricPoint
+from tracking.points import MetricPoint
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,25 +15,14 @@ from core.access import Actor
 from core.audit import Event
 from core.errors import Invalid, NotFound
 from tracking import limits
-from tracking.commands.runs import applying, open_run, run_tags, tagging
+from tracking.commands.at_once import log_at_once
+from tracking.commands.runs import RUN_NAME_TAG, applying, open_run, run_tags, tagging
+from tracking.points import POINT_COLUMNS, REPLACE_OLDER, MetricPoint, StoredPoint, stored
 from tracking.queries import require_logged_models, writable
 
 MODEL_HISTORY_TAG = "mlflow.log-model.history"
 
 
-class MetricPoint(msgspec.Struct, frozen=True, gc=False):
-    """A measured value. model_id: the logged model it was measured on, if any."""
-
-    key: str
-    value: float
-    timestamp_ms: int
-    step: int = 0
-    model_id: str = ""
-    dataset_name: str = ""
-    dataset_digest: str = ""
-
-
-@transaction.atomic
 def log_batch(
     *,
     actor: Actor,
@@ -47,6 +36,10 @@ def log_batch(
     Raises NotFound, Denied, and Invalid for bad names or numbers, a deleted run, a parameter given twice or changed.
     """
     limits.check_batch(len(metrics), len(params), len(tags))
+    if not (metrics or params or tags):
+        with transaction.atomic():
+            open_run(actor, run_id)
+        return
     for point in metrics:
         limits.check_key("metric", point.key)
         limits.check_point(point.timestamp_ms)
@@ -58,22 +51,30 @@ def log_batch(
     kept_params = {key: value[: limits.MAX_PARAM] for key, value in params}
     if len(kept_params) < len(params):
         raise Invalid("A parameter is given twice in one batch.")
-    found = open_run(actor, run_id)
-    _write_params(run_id, kept_params)
-    _write_metrics(actor, run_id, metrics)
-    if metrics or params or tags:
-        points = [(p.key, repr(p.value), p.timestamp_ms, p.step, p.model_id, p.dataset_name, p.dataset_digest) for p in metrics]
-        content = msgspec.json.encode([points, kept_params, kept_tags])
+    model_ids = {point.model_id for point in metrics if point.model_id}
+    points = stored(metrics)
+    given = [(p.key, repr(p.value), p.timestamp_ms, p.step, p.model_id, p.dataset_name, p.dataset_digest) for p in metrics]
+    details = {
+        "metrics": len(metrics),
+        "params": len(kept_params),
+        "tags": len(kept_tags),
+        "digest": "sha256:" + hashlib.sha256(msgspec.json.encode([given, kept_params, kept_tags])).hexdigest(),
+    }
+    plain = not model_ids and RUN_NAME_TAG not in kept_tags
+    if plain and sql.is_postgresql() and log_at_once(actor, run_id, points, kept_params, kept_tags, details):
+        return
+    with transaction.atomic():
+        found = open_run(actor, run_id)
+        _require_models(actor, model_ids)
+        _write_params(run_id, kept_params)
+        _write_points(run_id, points)
         audit.record(
             actor,
             Event.RUN_LOGGED,
             subject=("run", run_id),
             scope=found.scope,
             beside=applying(found, kept_tags),
-            metrics=len(metrics),
-            params=len(kept_params),
-            tags=len(kept_tags),
-            digest="sha256:" + hashlib.sha256(content).hexdigest(),
+            **details,
         )
 
 
@@ -121,35 +122,25 @@ def _write_params(run_id: str, params: Mapping[str, str]) -> None:
             )
 
 
-def _write_metrics(actor: Actor, run_id: str, metrics: Sequence[MetricPoint]) -> None:
-    if not metrics:
-        return
-    if model_ids := {point.model_id for point in metrics if point.model_id}:
+def _require_models(actor: Actor, model_ids: Collection[str]) -> None:
+    if model_ids:
         try:
             require_logged_models(actor, model_ids, writable)
         except NotFound as error:
             raise Invalid(error.message, code="BAD_REQUEST") from None  # the protocol's word for it here
-    points: list[_Point] = []
-    latest: dict[str, tuple[tuple[int, int, float], _Point]] = {}
-    for p in metrics:
-        value, is_nan = limits.stored_value(p.value)
-        point = _Point(p.key, p.timestamp_ms, p.step, value, is_nan, p.model_id, p.dataset_name, p.dataset_digest)
-        points.append(point)
-        rank = (p.step, p.timestamp_ms, value)
-        if p.key not in latest or rank > latest[p.key][0]:
-            latest[p.key] = (rank, point)
+
+
+def _write_points(run_id: str, points: Sequence[StoredPoint]) -> None:
     _refuse_measured_otherwise(run_id, [point for point in points if point.model_id])
-    newest = [point for _, point in latest.values()]
-    if sql.is_postgresql():
-        for point in newest:
-            point.newest = True
-        sql.run(_INSERT_BOTH, [msgspec.json.encode(points).decode(), run_id, run_id])
-        return
-    for table, some, suffix in (("tracking_metricpoint", points, _KEEP), ("tracking_latestmetric", newest, REPLACE_OLDER)):
+    newest = [point for point in points if point.newest]
+    for table, some, suffix in (
+        ("tracking_metricpoint", points, "ON CONFLICT DO NOTHING"),
+        ("tracking_latestmetric", newest, REPLACE_OLDER),
+    ):
         sql.insert(table, POINT_COLUMNS, [(run_id, *msgspec.structs.astuple(point)[:-1]) for point in some], suffix)
 
 
-def _refuse_measured_otherwise(run_id: str, points: Sequence[_Point]) -> None:
+def _refuse_measured_otherwise(run_id: str, points: Sequence[StoredPoint]) -> None:
     """Refuse a second value, or another data set, of one metric of a logged model at one time and step. Raises Invalid."""
     if not points:
         return
@@ -170,47 +161,6 @@ def _refuse_measured_otherwise(run_id: str, points: Sequence[_Point]) -> None:
                 " log it at another.",
                 code="BAD_REQUEST",
             )
-
-
-class _Point(msgspec.Struct, omit_defaults=True, gc=False):
-    """A point as it is stored. newest: whether no other of its batch comes after it."""
-
-    key: str
-    timestamp_ms: int
-    step: int
-    value: float
-    is_nan: bool = False
-    model_id: str = ""
-    dataset_name: str = ""
-    dataset_digest: str = ""
-    newest: bool = False
-
-
-POINT_COLUMNS = {
-    "run_id": "text",
-    "key": "text",
-    "timestamp_ms": "bigint",
-    "step": "bigint",
-    "value": "float8",
-    "is_nan": "boolean",
-    "model_id": "text",
-    "dataset_name": "text",
-    "dataset_digest": "text",
-}
-_KEEP = "ON CONFLICT DO NOTHING"
-REPLACE_OLDER = f"""ON CONFLICT (run_id, key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in list(POINT_COLUMNS)[2:])}
- WHERE (excluded.step, excluded.timestamp_ms, excluded.value)
- > (tracking_latestmetric.step, tracking_latestmetric.timestamp_ms, tracking_latestmetric.value)"""
-# PostgreSQL reads the points once for both tables; what they leave out has its default.
-_GIVEN = """key, timestamp_ms, step, value, COALESCE(is_nan, FALSE), COALESCE(model_id, ''), COALESCE(dataset_name, ''),
- COALESCE(dataset_digest, '')"""
-_INSERT_BOTH = f"""WITH given AS MATERIALIZED (
-   SELECT * FROM json_to_recordset(%s::json)
-       AS t({", ".join(f"{name} {kind}" for name, kind in POINT_COLUMNS.items() if name != "run_id")}, newest boolean)
- ), kept AS (
-   INSERT INTO tracking_metricpoint ({", ".join(POINT_COLUMNS)}) SELECT %s::text, {_GIVEN} FROM given {_KEEP}
- )
- INSERT INTO tracking_latestmetric ({", ".join(POINT_COLUMNS)}) SELECT %s::text, {_GIVEN} FROM given WHERE newest {REPLACE_OLDER}"""
 
 
 def _json(text: str) -> Any:

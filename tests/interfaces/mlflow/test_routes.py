@@ -31,7 +31,7 @@ from tests.workflows.conftest import build
 from tracking import logged_models, traces, uploads
 from tracking.commands import experiments, files, lineage, run_data, runs
 from tracking.commands.lineage import DatasetInput
-from tracking.commands.run_data import MetricPoint
+from tracking.points import MetricPoint
 from webhooks.commands import create_endpoint
 from workflows.commands import catalog, discussion
 from workflows.models import ThreadAnchor

@@ -14,8 +14,8 @@ from core.errors import Invalid
 from tests.tracking.conftest import events
 from tracking import logged_models, queries
 from tracking.commands import experiments, run_data, runs
-from tracking.commands.run_data import MetricPoint
 from tracking.models import MetricPoint as StoredPoint
+from tracking.points import MetricPoint
 
 
 def test_parameters_never_change_and_a_batch_is_all_or_nothing(dana_acts, run_id) -> None:
