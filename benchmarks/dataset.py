@@ -21,6 +21,7 @@ class Size:
     runs: int = 500
     points: int = 10_000
     written_to: int = 50  # models and runs that only the writes touch
+    logged_to: int = 200  # runs that batches are logged to, one for each of the different requests
     files: int = 10
     more_points: int = 0  # of other metrics, put in by ``bulk``
 
@@ -31,7 +32,7 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(models=20, versions=2, runs=40, points=1_000, written_to=10, files=2)
+QUICK = Size(models=20, versions=2, runs=40, points=1_000, written_to=10, logged_to=10, files=2)
 LARGE = Size(models=20_000, versions=5, runs=10_000, more_points=1_000_000)
 
 
@@ -45,6 +46,7 @@ class Data:
     writing: str  # the experiment that only the writes touch
     history_run: str
     written_runs: list[str]
+    logged_runs: list[str]
     sources: list[str]  # the folder of a model in each of the runs written to
 
 
@@ -135,6 +137,7 @@ def fill(client: Client, size: Size, bulk: Callable[[str, str], list[str]] | Non
         client.each(lambda number: _model(client, size, number, runs[run_of(size, number)]), range(size.models))
     client.each(lambda number: _written_model(client, number), range(size.written_to))
     written = client.each(lambda _: _begin(client, writing), range(size.written_to))
+    logged = client.each(lambda _: _begin(client, writing), range(size.logged_to))
     history_run = _begin(client, curves)
     for start in range(0, size.points, 1000):
         points = [
@@ -143,7 +146,7 @@ def fill(client: Client, size: Size, bulk: Callable[[str, str], list[str]] | Non
         ]
         client.send(post("runs/log-batch", run_id=history_run, metrics=points))
     sources = client.each(lambda run: _model_files(client, run), written)
-    data = Data(size, runs, reading, writing, history_run, written, sources)
+    data = Data(size, runs, reading, writing, history_run, written, logged, sources)
     for number in range(size.files):
         client.send(Request("PUT", file_path(data, number), f"{number:08d}", FILE_BYTES - 8))
     return data

@@ -256,12 +256,12 @@ def _log_batch(data: Data, mark: str, at: int, n: str) -> Request:
         {"key": f"metric-{i}", "value": (at + i) / 7, "timestamp": at_ms, "step": COUNTER} for i in range(100)
     ]
     params = [{"key": f"{mark}-{n}-{i}", "value": f"value {i}"} for i in range(20)]
-    request = post("runs/log-batch", run_id=data.written_runs[at % data.size.written_to], metrics=metrics, params=params)
+    request = post("runs/log-batch", run_id=data.logged_runs[at % data.size.logged_to], metrics=metrics, params=params)
     return Request(request.method, request.path, request.body.replace(f'"{COUNTER}"', n))
 
 
 def _batch_is_there(client: Client, data: Data, mark: str, number: int) -> None:
-    run_id = data.written_runs[_position(number) % data.size.written_to]
+    run_id = data.logged_runs[_position(number) % data.size.logged_to]
     found = client.ask(get("runs/get", run_id=run_id))["run"]["data"]
     wanted = {f"{mark}-{number}-{i}" for i in range(20)}
     _same(wanted - {param["key"] for param in found["params"]}, set())

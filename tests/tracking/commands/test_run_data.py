@@ -13,9 +13,11 @@ from core import access
 from core.errors import Invalid
 from tests.tracking.conftest import events
 from tracking import logged_models, queries
-from tracking.commands import experiments, run_data, runs
+from tracking.commands import at_once, experiments, run_data, runs
+from tracking.commands.at_once import log_at_once
 from tracking.models import MetricPoint as StoredPoint
-from tracking.points import MetricPoint
+from tracking.models import Run
+from tracking.points import MetricPoint, stored
 
 
 def test_parameters_never_change_and_a_batch_is_all_or_nothing(dana_acts, run_id) -> None:
@@ -42,6 +44,66 @@ def test_the_latest_metric_is_the_greatest_step_then_time_then_value(dana_acts, 
     (latest,) = queries.run(dana_acts, run_id).metrics
     assert (latest.value, latest.timestamp, latest.step) == (3.0, 11, 5)
     assert StoredPoint.objects.count() == 4, "an equal point is stored once"
+
+
+def test_a_batch_is_logged_again_without_doubling_and_with_what_is_new(dana_acts, run_id) -> None:
+    """As a client does that lost the answer: all of it again, or with more."""
+    first = [
+        MetricPoint("loss", 1.0, 10, 0),
+        MetricPoint("loss", 0.5, 20, 1),
+        MetricPoint("loss", 0.5, 20, 1),
+        MetricPoint("acc", 0.7, 20, 1),
+    ]
+    more = [*first, MetricPoint("loss", 0.75, 15, 0), MetricPoint("acc", 0.8, 30, 2), MetricPoint("f1", 0.6, 30, 2)]
+    for metrics, params, tags in (
+        (first, [("lr", "0.1")], [("phase", "one")]),
+        (first, [("lr", "0.1")], [("phase", "one")]),
+        (first, [], []),
+        (more, [("lr", "0.1"), ("depth", "3")], [("phase", "two")]),
+    ):
+        run_data.log_batch(actor=dana_acts, run_id=run_id, metrics=metrics, params=params, tags=tags)
+    found = queries.run(dana_acts, run_id)
+    assert {m.key: (m.value, m.step) for m in found.metrics} == {"loss": (0.5, 1), "acc": (0.8, 2), "f1": (0.6, 2)}
+    assert [(p.timestamp, p.value) for p in queries.metric_points(dana_acts, [run_id], "loss")] == [
+        (10, 1.0),
+        (15, 0.75),
+        (20, 0.5),
+    ]
+    assert [p.value for p in queries.metric_points(dana_acts, [run_id], "acc")] == [0.7, 0.8]
+    assert {p.key: p.value for p in found.params} == {"lr": "0.1", "depth": "3"}
+    assert {t.key: t.value for t in found.tags}["phase"] == "two"
+    assert len(events("run.logged")) == 4, "what was asked for again is told again"
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite logs step by step")
+def test_at_once_nothing_is_written_to_a_run_that_may_not_be_written_to(dana_acts, mallory, run_id, experiment) -> None:
+    points = stored([MetricPoint("loss", 1.0, 10, 0)])
+
+    def log(actor: access.Actor) -> bool:
+        return log_at_once(actor, run_id, points, {"lr": "0.1"}, {"phase": "one"}, {"metrics": 1})
+
+    stranger = access.Actor(user_id=mallory.pk, username="mallory", roles=frozenset({"data-scientist"}))
+    assert not log(stranger)
+    runs.delete_run(actor=dana_acts, run_id=run_id)
+    assert not log(dana_acts)
+    found = queries.run(dana_acts, run_id)
+    assert (found.metrics, found.params, [t for t in found.tags if t.key == "phase"], events("run.logged")) == ([], [], [], [])
+    runs.restore_run(actor=dana_acts, run_id=run_id)
+    assert log(dana_acts)
+    (event,) = events("run.logged")
+    assert (event.scope, event.subject_id, event.actor) == (f"experiment:{experiment}", run_id, "dana")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite logs step by step")
+def test_an_event_never_names_another_experiment_than_the_runs(dana_acts, run_id, experiment) -> None:
+    """A process that outlives its database may remember the run of another one."""
+    other = experiments.create_experiment(actor=dana_acts, name="elsewhere")
+    Run.objects.filter(pk=run_id).update(experiment_id=other)
+    at_once._experiment_of(run_id)
+    Run.objects.filter(pk=run_id).update(experiment_id=experiment)
+    run_data.log_batch(actor=dana_acts, run_id=run_id, params=[("lr", "0.1")])
+    (event,) = events("run.logged")
+    assert event.scope == f"experiment:{experiment}"
 
 
 def test_numbers_come_back_as_they_were(dana_acts, run_id) -> None:
