@@ -39,7 +39,7 @@ from registry.models import (
 )
 from registry.rows import ModelKey, Numbered, VersionKey
 from registry.sources import Source
-from registry.sql import insert_one
+from registry.sql import insert_one, insertion_of
 
 Tags = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -244,16 +244,17 @@ def _register(
     lock = artifacts.freezing_lock(folder) if folder else None
     taken = rows.numbered(actor, Permission.MODEL_WRITE, model_name, at=_milliseconds(now), lock=lock)
     content, belonging = manifest.frozen_later(folder, rows.holder(taken.model, taken.number))
-    version = _insert_version(actor, taken, found, content, run_link, description, now)
+    version = _version(actor, taken, found, content, run_link, description, now)
+    belonging.append(insertion_of(version))
     belonging.append(stages.beginning(version, taken.stage, actor=actor, at=now))
     if tags:
         belonging.append(sql.insertion("registry_modelversiontag", _TAG, [(version.pk, *pair) for pair in tags.items()]))
     if content.files:
         files = [(version.pk, file.path, file.digest, file.size_bytes) for file in content.files]
         belonging.append(sql.insertion("registry_modelversionfile", _FILE, files))
-    links = provenance.record_nodes(version, found, used, content, at=now, beside=belonging)
+    left = provenance.begin_recording(version, found, used, content, at=now, beside=belonging)
     if found.logged_model is not None and found.logged_model_id and found.copied_from is None:
-        links += _telling_logged_model(version)
+        left += _telling_logged_model(version)
     _record_version(
         actor,
         Event.VERSION_REGISTERED,
@@ -268,7 +269,7 @@ def _register(
             "tags": tags,
             "description": description,
         },
-        beside=links,
+        beside=left,
     )
     return version
 
@@ -325,7 +326,7 @@ def delete_version_tag(*, actor: Actor, model_name: str, number: str | int, key:
         _record_version_tag(actor, subject, before={"key": key}, after={"key": key, "value": None})
 
 
-def _insert_version(
+def _version(
     actor: Actor,
     taken: Numbered,
     source: Source,
@@ -336,6 +337,7 @@ def _insert_version(
 ) -> ModelVersion:
     at = _milliseconds(now)
     version = ModelVersion(
+        id=taken.version_id,
         model=taken.model,
         number=taken.number,
         description=description,
@@ -351,7 +353,6 @@ def _insert_version(
         created_ms=at,
         updated_ms=at,
     )
-    insert_one(version)
     version.first_stage = taken.stage
     return version
 

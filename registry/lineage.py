@@ -109,16 +109,17 @@ Links = Iterable[tuple[Draft, Draft, EdgeKind]]
 
 def record_all(parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datetime) -> None:
     """Write several graphs at once, each of nodes, edges (cause first) and the digest that these bear, where there are none yet."""
-    for statement in record_nodes(parts, at=at):
+    for statement in begin_recording(parts, at=at):
         run(*statement)
 
 
-def record_nodes(
+def begin_recording(
     parts: Iterable[tuple[Iterable[Draft], Links, str]], *, at: datetime, beside: Sequence[Statement] = ()
 ) -> list[Statement]:
-    """Write what ``record_all`` writes but for the edges, and return the statements of these, for who has more to write with them.
+    """Return the statements that are left of what ``record_all`` writes, for who has more to write with them.
 
-    beside: statements that are carried out together with that of the nodes.
+    Edges find their nodes by key, so where there are any, all else is carried out first; without, nothing is. beside: statements
+    that go with those of the nodes.
     """
     drafts: dict[str, Draft] = {}
     drawn: dict[tuple[str, str, str], str] = {}
@@ -136,6 +137,8 @@ def record_nodes(
         insertion("registry_lineagenode", _NODE, rows[i : i + _ROWS_OF_A_STATEMENT], "ON CONFLICT DO NOTHING")
         for i in range(0, len(rows), _ROWS_OF_A_STATEMENT)
     ]
+    if not drawn:
+        return [*beside, *insertions]
     run_all([*beside, *insertions[:1]])
     for statement in insertions[1:]:
         run(*statement)

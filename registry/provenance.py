@@ -21,7 +21,7 @@ _LONGEST_KEY = 500
 Link = tuple[Draft, Draft, EdgeKind]
 
 
-def record_nodes(
+def begin_recording(
     version: ModelVersion,
     source: Source,
     used: Sequence[Draft],
@@ -32,10 +32,10 @@ def record_nodes(
 ) -> list[Statement]:
     """Draw data sets, code and environment -> run -> logged model -> version, as far as they are known here.
 
-    Writes what there is by one statement, however much the run used, and returns those that link it. used: what ``used_by`` says
-    of the source. beside: other statements that are carried out with the one that writes.
+    Returns the statements that are left to be carried out, as ``lineage.begin_recording`` does. used: what ``used_by`` says of the
+    source. beside: other statements that go with those of the nodes.
     """
-    return lineage.record_nodes([(*_drawn(version, source, used, manifest), version.content_digest)], at=at, beside=beside)
+    return lineage.begin_recording([(*_drawn(version, source, used, manifest), version.content_digest)], at=at, beside=beside)
 
 
 def record_all(registered: Iterable[tuple[ModelVersion, Source, Manifest]], *, at: datetime) -> None:

@@ -10,7 +10,7 @@ from core.errors import Conflict, NotFound
 from core.sql import Statement, fetch, for_update
 from registry import names, stages
 from registry.models import ModelVersion, RegisteredModel
-from registry.sql import columns, instances
+from registry.sql import columns, instances, next_id
 
 
 def model(actor: Actor, permission: Permission, name: str, *, lock: bool = False) -> RegisteredModel:
@@ -29,11 +29,12 @@ def model(actor: Actor, permission: Permission, name: str, *, lock: bool = False
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A model, locked, the number that its next version has, and the stage in which it begins."""
+    """A model, locked, the number and id that its next version has, and the stage in which it begins."""
 
     model: RegisteredModel
     number: int
     stage: str
+    version_id: int
 
 
 def numbered(actor: Actor, permission: Permission, name: str, *, at: int, lock: Statement | None = None) -> Numbered:
@@ -46,13 +47,14 @@ def numbered(actor: Actor, permission: Permission, name: str, *, at: int, lock: 
     found = fetch(
         f"""UPDATE registry_registeredmodel AS m SET next_number = next_number + 1, updated_ms = %s
              WHERE m.name = %s AND m.deleted_at IS NULL AND {condition}
-         RETURNING {columns(RegisteredModel)}, ({stages.INITIAL}){", " if locks else ""}{locks}""",
+         RETURNING {columns(RegisteredModel)}, ({stages.INITIAL}), {next_id(ModelVersion)}{", " if locks else ""}{locks}""",
         [at, name, *parameters, *keys],
     )
     if not found:
         raise _missing(actor, permission, name)
     (model,) = instances(RegisteredModel, found)
-    return Numbered(model, model.next_number - 1, found[0][len(RegisteredModel._meta.concrete_fields)])
+    stage, version_id = found[0][len(RegisteredModel._meta.concrete_fields) :][:2]
+    return Numbered(model, model.next_number - 1, stage, version_id)
 
 
 def _missing(actor: Actor, permission: Permission, name: str) -> Exception:

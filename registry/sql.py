@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.db import connection
 from django.db.models import Model
 
-from core.sql import database, fetch, is_postgresql
+from core.sql import Statement, database, fetch, is_postgresql
 
 M = TypeVar("M", bound=Model)
 
@@ -22,15 +22,30 @@ def insert_one(row: M, suffix: str = "") -> M | None:
 
     ``save`` takes longer to build that statement than the database to run it.
     """
-    head, fields = _columns_of(type(row))
-    here = database()
-    values = [field.get_db_prep_save(getattr(row, field.attname), here) for field in fields]
-    found = fetch(f"{head} VALUES ({', '.join(['%s'] * len(fields))}) {suffix} RETURNING id", values)
+    statement, values = insertion_of(row)
+    found = fetch(f"{statement} {suffix} RETURNING id", values)
     if not found:
         return None
     ((row.pk,),) = found
-    row._state.adding, row._state.db = False, here.alias
     return row
+
+
+def insertion_of(row: Model) -> Statement:
+    """Return the statement that inserts a row, with its id if it has one, and take the row for inserted from now on."""
+    head, fields = _columns_of(type(row), row.pk is not None)
+    here = database()
+    row._state.adding, row._state.db = False, here.alias
+    values = [field.get_db_prep_save(getattr(row, field.attname), here) for field in fields]
+    return f"{head} VALUES ({', '.join(['%s'] * len(fields))})", values
+
+
+@cache
+def next_id(model: type[Model]) -> str:
+    """Return the expression of an id that no row of a table has had; on SQLite it is the next row's, whose writer has the turn."""
+    table = model._meta.db_table
+    if is_postgresql():
+        return f"nextval(pg_get_serial_sequence('{table}', 'id'))"
+    return f"COALESCE((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) + 1"
 
 
 @cache
@@ -68,8 +83,8 @@ def _reader(model: type[Model]) -> tuple[list[tuple[int, Any, Any]], list[str]]:
 
 
 @cache
-def _columns_of(model: type[Model]) -> tuple[str, list[Any]]:
-    fields: list[Any] = [field for field in model._meta.concrete_fields if not field.primary_key]
+def _columns_of(model: type[Model], with_id: bool) -> tuple[str, list[Any]]:
+    fields: list[Any] = [field for field in model._meta.concrete_fields if with_id or not field.primary_key]
     return f"INSERT INTO {model._meta.db_table} ({', '.join(field.column for field in fields)})", fields
 
 
