@@ -42,6 +42,7 @@ SEVERAL_TRANSACTIONS = {
     "registry.commands.create_model": "reads and makes ready before the transaction that writes",
     "registry.commands.register_version": "reads and makes ready before the transaction that writes",
     "registry.commands.set_version_tag": "one statement with its event, or a transaction of the two (sql.run_all)",
+    "tracking.commands.run_data.log_batch": "one statement with its event, or a transaction of several",
     "webhooks.commands.try_out": "sends between two transactions, as a worker does",
     "artifacts.commands.put_file": "bytes arrive before the transaction that notes them",
     "tracking.commands.files.put_artifact": "as put_file",

@@ -15,7 +15,7 @@ from core.access import Actor
 from core.audit import Event
 from core.errors import Invalid, NotFound
 from tracking import limits
-from tracking.commands.at_once import log_at_once
+from tracking.at_once import log_at_once
 from tracking.commands.runs import RUN_NAME_TAG, applying, open_run, run_tags, tagging
 from tracking.points import POINT_COLUMNS, REPLACE_OLDER, MetricPoint, StoredPoint, stored
 from tracking.queries import require_logged_models, writable

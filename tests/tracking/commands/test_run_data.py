@@ -12,9 +12,9 @@ from django.db import connection, connections
 from core import access
 from core.errors import Invalid
 from tests.tracking.conftest import events
-from tracking import logged_models, queries
-from tracking.commands import at_once, experiments, run_data, runs
-from tracking.commands.at_once import log_at_once
+from tracking import at_once, logged_models, queries
+from tracking.at_once import log_at_once
+from tracking.commands import experiments, run_data, runs
 from tracking.models import MetricPoint as StoredPoint
 from tracking.models import Run
 from tracking.points import MetricPoint, stored
