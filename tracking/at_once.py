@@ -11,10 +11,9 @@ import msgspec
 from core import audit, sql
 from core.access import Actor
 from core.audit import Change, Event
-from core.errors import NotFound
 from tracking.models import Lifecycle
 from tracking.points import POINT_COLUMNS, REPLACE_OLDER, StoredPoint
-from tracking.queries import readable, writable
+from tracking.queries import no_run, readable, writable
 
 _COLUMNS = ", ".join(POINT_COLUMNS)
 _TYPED = ", ".join(f"{name} {kind}" for name, kind in POINT_COLUMNS.items() if name != "run_id")
@@ -74,7 +73,7 @@ def _experiment_of(run_id: str) -> int:
     # A run never leaves its experiment, so what was read once holds; the statement asks for both, should the database be another.
     row = sql.fetch_one("SELECT experiment_id FROM tracking_run WHERE id = %s", [run_id])
     if row is None:
-        raise NotFound(f"There is no run {run_id!r}, or you may not see it.")
+        raise no_run(run_id)
     return int(row[0])
 
 

@@ -29,6 +29,11 @@ def experiment_number(text: str) -> int:
     return number if 0 <= number <= MAX_ID else -1  # no experiment has that
 
 
+def no_run(run_id: str) -> NotFound:
+    """Return what is said of a run that does not exist or is hidden: the same."""
+    return NotFound(f"There is no run {run_id!r}, or you may not see it.")
+
+
 def readable(actor: Actor, column: str) -> tuple[str, list[Any]]:
     """Return the condition that the actor may read the experiment a column names, with its parameters."""
     return granted_sql(actor, Permission.EXPERIMENT_READ, Experiment, column)
@@ -135,7 +140,7 @@ def run(actor: Actor, run_id: str) -> RunRecord:
     allowed, who = readable(actor, "r.experiment_id")
     rows = sql.fetch(f"SELECT {run_columns()} FROM tracking_run r WHERE r.id = %s AND {allowed}", [run_id, *who])
     if not rows:
-        raise NotFound(f"There is no run {run_id!r}, or you may not see it.")
+        raise no_run(run_id)
     return run_records(rows)[0]
 
 
@@ -144,7 +149,7 @@ def run_artifact_uri(actor: Actor, run_id: str) -> str:
     allowed, who = readable(actor, "r.experiment_id")
     row = sql.fetch_one(f"SELECT r.artifact_uri FROM tracking_run r WHERE r.id = %s AND {allowed}", [run_id, *who])
     if row is None:
-        raise NotFound(f"There is no run {run_id!r}, or you may not see it.")
+        raise no_run(run_id)
     return str(row[0])
 
 

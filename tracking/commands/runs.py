@@ -21,7 +21,7 @@ from tracking.clock import now_ms
 from tracking.commands.experiments import active_experiment_location
 from tracking.models import Lifecycle, RunStatus
 from tracking.names import random_name
-from tracking.queries import readable, writable
+from tracking.queries import no_run, readable, writable
 from tracking.records import Pair, RunRecord
 
 RUN_NAME_TAG = "mlflow.runName"
@@ -166,7 +166,7 @@ def open_run(actor: Actor, run_id: str, *, deleted_too: bool = False) -> OpenRun
         [*writer, run_id, *reader],
     )
     if row is None:
-        raise NotFound(f"There is no run {run_id!r}, or you may not see it.")
+        raise no_run(run_id)
     if not row[5]:
         raise Denied(f"You may read run {run_id} but not write to it: it needs experiment:write; ask the experiment's owner.")
     if row[4] != Lifecycle.ACTIVE and not deleted_too:
