@@ -62,6 +62,8 @@ def test_a_batch_is_logged_again_without_doubling_and_with_what_is_new(dana_acts
         (more, [("lr", "0.1"), ("depth", "3")], [("phase", "two")]),
     ):
         run_data.log_batch(actor=dana_acts, run_id=run_id, metrics=metrics, params=params, tags=tags)
+        kept = {(p.timestamp, p.value) for p in queries.metric_points(dana_acts, [run_id], "loss")}
+        assert kept >= {(10, 1.0), (20, 0.5)}, "also those that are not the newest, from the first time on"
     found = queries.run(dana_acts, run_id)
     assert {m.key: (m.value, m.step) for m in found.metrics} == {"loss": (0.5, 1), "acc": (0.8, 2), "f1": (0.6, 2)}
     assert [(p.timestamp, p.value) for p in queries.metric_points(dana_acts, [run_id], "loss")] == [
@@ -90,7 +92,9 @@ def test_at_once_nothing_is_written_to_a_run_that_may_not_be_written_to(dana_act
     assert (found.metrics, found.params, [t for t in found.tags if t.key == "phase"], events("run.logged")) == ([], [], [], [])
     runs.restore_run(actor=dana_acts, run_id=run_id)
     assert log(dana_acts)
-    (event,) = events("run.logged")
+    assert not log(dana_acts), "the parameter is there"
+    assert log_at_once(dana_acts, run_id, points, {}, {}, {"metrics": 1}), "points that are there need no second look"
+    event, _ = events("run.logged")
     assert (event.scope, event.subject_id, event.actor) == (f"experiment:{experiment}", run_id, "dana")
 
 
